@@ -1,0 +1,17 @@
+"""Canonical JSON and hashes: the same content gives the same bytes and the same SHA-256 on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, no spaces, ASCII only (so that lone surrogates survive)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def sha256(data: bytes | str) -> str:
+    """SHA-256 as 64 hexadecimal digits; text is hashed as UTF-8."""
+    return hashlib.sha256(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data).hexdigest()

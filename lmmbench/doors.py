@@ -1,0 +1,137 @@
+"""The doors through which YAML and JSON come in: strict types, unknown keys refused, errors with file and line.
+
+Every error is one sentence that names the place, what is wrong, and (for a misspelled key) the nearest name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lmmbench.faults import UsageError
+
+T = TypeVar("T")
+Lines = dict[tuple[str | int, ...], int]
+MAX_YAML_BYTES = 1_000_000
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or an empty text when nothing is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def read_text(path: Path) -> str:
+    """A file's text as UTF-8 (a byte order mark is dropped). Raises UsageError naming the file."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: byte {e.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as e:
+        raise UsageError(f"{path}: cannot be read ({e.strerror}); name an existing file") from None
+
+
+def read_yaml(path: Path) -> tuple[Any, Lines]:
+    """Plain data of a YAML file, and the line of every key. No tags, no anchors, no duplicate keys."""
+    import yaml
+
+    text = read_text(path)
+    if len(text) > MAX_YAML_BYTES:
+        raise UsageError(f"{path}: larger than {MAX_YAML_BYTES} characters; split it")
+    lines: Lines = {}
+    try:
+        if any(isinstance(t, yaml.AliasToken) for t in yaml.scan(text)) if "*" in text else False:
+            raise UsageError(f"{path}: YAML aliases (*name) are not allowed; write the value out")
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        return (None if node is None else _plain(loader, node, (), lines, path)), lines
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UsageError(f"{where}: not valid YAML: {getattr(e, 'problem', None) or e}") from None
+
+
+def _plain(loader: Any, node: Any, at: tuple[str | int, ...], lines: Lines, path: Path) -> Any:
+    """A YAML node as dict, list or scalar; fills `lines`. A key is always text, as written."""
+    lines[at] = node.start_mark.line + 1
+    if node.id == "mapping":
+        out: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in out:
+                raise UsageError(f"{path}:{key_node.start_mark.line + 1}: the key {key!r} stands twice; remove one")
+            out[key] = _plain(loader, value_node, (*at, key), lines, path)
+            lines[(*at, key)] = key_node.start_mark.line + 1
+        return out
+    if node.id == "sequence":
+        return [_plain(loader, child, (*at, n), lines, path) for n, child in enumerate(node.value)]
+    value = loader.construct_object(node)
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+_ADAPTERS: dict[Any, Any] = {}
+
+
+def _adapter(kind: Any) -> Any:
+    """The validator of a dataclass, built once."""
+    from pydantic import TypeAdapter
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def decode(kind: type[T], data: Any, path: Path, lines: Lines | None = None, line: int = 0) -> T:
+    """Plain data as `kind`, a dataclass. Raises UsageError with file, line and the nearest name."""
+    from pydantic import ValidationError
+
+    try:
+        # through JSON: tuples come from lists there, while numbers are never made of texts
+        return _adapter(kind).validate_json(json.dumps(data), strict=True)  # type: ignore[no-any-return]
+    except ValidationError as e:
+        raise UsageError(_explain(kind, e, path, lines or {}, line)) from None
+
+
+def decode_line(kind: type[T], text: str, path: Path, line: int) -> T:
+    """One line of JSON as `kind`. Raises UsageError with file and line."""
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[no-any-return]
+    except ValidationError as e:
+        raise UsageError(_explain(kind, e, path, {}, line)) from None
+
+
+def _explain(kind: Any, error: Any, path: Path, lines: Lines, line: int) -> str:
+    first = error.errors(include_url=False)[0]
+    loc = tuple(first["loc"])
+    found = line
+    for cut in range(len(loc), -1, -1):
+        if loc[:cut] in lines:
+            found = lines[loc[:cut]]
+            break
+    where = f"{path}:{found}" if found else str(path)
+    name = ".".join(str(part) for part in loc)
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{where}: unknown key {name!r}{nearest(str(loc[-1]), _siblings(kind, loc))}"
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{where}: the key {name!r} is missing; add it"
+    return f"{where}: {name + ': ' if name else ''}{first['msg'].replace('Input should', 'should')}"
+
+
+def _siblings(kind: Any, loc: tuple[Any, ...]) -> set[str]:
+    """Names that are known where an unknown key stands: fields of the dataclass that holds it."""
+    import dataclasses
+    import typing
+
+    at = kind
+    for part in loc[:-1]:
+        if dataclasses.is_dataclass(at):
+            at = typing.get_type_hints(at).get(str(part), at)
+        args = [a for a in typing.get_args(at) if a is not type(None) and a is not Ellipsis]
+        if args and not dataclasses.is_dataclass(at):
+            at = args[-1]
+    return {f.name for f in dataclasses.fields(at)} if dataclasses.is_dataclass(at) else set()

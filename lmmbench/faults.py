@@ -1,0 +1,69 @@
+"""The one table of faults: what can go wrong with an ask, and what follows from it.
+
+A fault is data: it is recorded with its kind, and is never a text, a score or a 0.
+This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from a kind of fault.
+
+    status: of the item when attempts are used up. attempts: sends in all, 0 = as long as the item's wall budget
+    lasts. holds: the endpoint takes no new ask until the delay is over. stops: what is stopped when this fault is
+    final. stop_after: so many final faults of this kind in a row stop it (1 = at once).
+    """
+
+    status: Literal["error", "invalid", "refused"]
+    attempts: int
+    holds: bool = False
+    stops: Literal["", "model", "endpoint"] = ""
+    stop_after: int = 1
+
+
+FAULTS: dict[str, Rule] = {
+    "rate": Rule("error", attempts=0, holds=True),  # 429: the server says when
+    "overload": Rule("error", attempts=5),  # 5xx, 529, 408, 409, 425
+    "network": Rule("error", attempts=5),  # reset, cut, disconnected
+    "timeout": Rule("error", attempts=2),  # the total deadline of one send
+    "unreachable": Rule("error", attempts=4, stops="endpoint"),  # refused connection, DNS
+    "invalid": Rule("invalid", attempts=2),  # a reply came, and no answer is in it
+    "quota": Rule("error", attempts=1, stops="endpoint"),  # money or a daily quota is used up
+    "auth": Rule("error", attempts=1, stops="model"),  # 401, 403
+    "config": Rule("error", attempts=1, stops="model"),  # 404, redirects, TLS: the entry is wrong
+    "request": Rule("error", attempts=1, stops="model", stop_after=3),  # 400, 422: this request is refused
+    "too_large": Rule("error", attempts=1),  # context or media limit
+    "policy": Rule("refused", attempts=1),  # blocked by the vendor's policy, before or after generation
+    "adapter": Rule("error", attempts=1, stops="model", stop_after=20),  # an exception inside a provider
+}
+
+
+class Fault(Exception):
+    """An ask that brought no answer. `retry_after` is the server's own delay in seconds; `maybe_billed` is true
+    when the vendor may have worked (and charged) for it."""
+
+    def __init__(
+        self, kind: str, message: str, *, retry_after: float | None = None, maybe_billed: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retry_after = retry_after
+        self.maybe_billed = maybe_billed
+
+    @property
+    def rule(self) -> Rule:
+        return FAULTS[self.kind]
+
+
+class UsageError(Exception):
+    """Bad input, found before anything is spent: one sentence that names the next action. Exit code 2 unless said."""
+
+    def __init__(self, message: str, *, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
