@@ -1,0 +1,1 @@
+"""The wire: sending (http), what an endpoint may take (limits), reading delays (delay)."""

@@ -1,0 +1,98 @@
+"""The one place that sends. One pooled session for all endpoints; no redirects, no cookies, no hidden retries."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from lmmbench.faults import Fault
+
+MAX_BODY = 8 * 1024 * 1024
+"""Decoded bytes of one reply; more is no answer (and may be a decompression bomb)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: status, headers (case-insensitive names) and the decoded body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Sender:
+    """A pooled HTTP client. Use as an async context manager.
+
+    Honours proxies (HTTPS_PROXY, NO_PROXY, …) and the system's certificates. `send` raises `Fault` of kind
+    network, timeout, unreachable, config or invalid, and returns every HTTP status as it is.
+    """
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Sender:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # limits are the gates' work: the pool must never queue behind their back
+                connector=aiohttp.TCPConnector(limit=0, ssl=_system_certificates(), ttl_dns_cache=300),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=20),
+                trust_env=True,
+                skip_auto_headers=("User-Agent",),
+                headers={"User-Agent": "lmmbench"},
+            )
+        return self._session
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response:
+        """POST `body`; the whole exchange takes at most `deadline_s` seconds."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as reply:
+                    return Response(reply.status, reply.headers, await _read(reply))
+        except TimeoutError:
+            raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=True) from None
+        except aiohttp.ClientConnectorCertificateError as e:
+            raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
+        except aiohttp.ClientConnectorSSLError as e:
+            raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:
+            raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
+        except aiohttp.InvalidURL:
+            raise Fault("config", "the endpoint's base_url is not a URL") from None
+        except (aiohttp.ClientError, ConnectionError, OSError) as e:
+            raise Fault("network", f"{e.__class__.__name__}: {e}", maybe_billed=True) from None
+
+
+def _reason(error: Exception) -> str:
+    os_error = getattr(error, "os_error", None)
+    return str(getattr(os_error, "strerror", None) or os_error or error)
+
+
+async def _read(reply: aiohttp.ClientResponse) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in reply.content.iter_any():
+        size += len(chunk)
+        if size > MAX_BODY:
+            reply.close()
+            raise Fault("invalid", f"the reply is larger than {MAX_BODY} bytes", maybe_billed=True)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _system_certificates() -> ssl.SSLContext:
+    """The operating system's trust store, so that company proxies with their own certificates work."""
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,0 +1,82 @@
+"""What an endpoint may take: so many asks in flight, so many a minute, and nothing while the server says wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from lmmbench.types import Endpoint
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: `per_minute` on average, at most a second's worth (or one ask) at once."""
+
+    per_minute: float
+    level: float = 0.0
+    at: float = -1.0
+
+    def wait(self, amount: float, now: float) -> float:
+        """Seconds until `amount` may be taken."""
+        rate = self.per_minute / 60
+        ceiling = max(rate, amount)
+        self.level = ceiling if self.at < 0 else min(ceiling, self.level + (now - self.at) * rate)
+        self.at = now
+        # a rounding error must not ask for a wait of 1e-17 s again and again
+        return max(0.0, (amount - self.level) / rate) if amount - self.level > 1e-9 else 0.0
+
+    def take(self, amount: float) -> None:
+        self.level -= amount
+
+
+@dataclass(slots=True)
+class Gate:
+    """The slots of one endpoint. A slot is held while an ask is on the wire, never while it waits.
+
+    `resume_at` (loop time) is set by `hold`, for all models of the endpoint at once: otherwise another ask would
+    take the freed slot and meet the same refusal.
+    """
+
+    endpoint: Endpoint
+    resume_at: float = 0.0
+    in_flight: int = 0
+    _slots: asyncio.Semaphore = field(init=False)
+    _buckets: list[tuple[Bucket, bool]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.endpoint.concurrency)
+        limits = ((self.endpoint.rpm, False), (self.endpoint.tpm, True))
+        self._buckets = [(Bucket(float(limit)), by_tokens) for limit, by_tokens in limits if limit]
+
+    async def acquire(self, tokens: int) -> None:
+        """Wait for the server's delay, the rates and a slot. `tokens` is the most that this ask can use."""
+        while True:
+            await self._slots.acquire()
+            wait = self._wait(tokens)
+            if wait <= 0:
+                break
+            self._slots.release()
+            await asyncio.sleep(wait)
+        self.in_flight += 1
+
+    def release(self) -> None:
+        self.in_flight -= 1
+        self._slots.release()
+
+    def hold(self, seconds: float) -> None:
+        """Nothing goes to this endpoint for so many seconds."""
+        self.resume_at = max(self.resume_at, asyncio.get_running_loop().time() + seconds)
+
+    def waiting_s(self, now: float) -> float:
+        return max(0.0, self.resume_at - now)
+
+    def _wait(self, tokens: int) -> float:
+        now = asyncio.get_running_loop().time()
+        if self.resume_at > now:
+            return self.resume_at - now
+        amounts = [(bucket, tokens if by_tokens else 1) for bucket, by_tokens in self._buckets]
+        wait = max((bucket.wait(amount, now) for bucket, amount in amounts), default=0.0)
+        if wait == 0:
+            for bucket, amount in amounts:
+                bucket.take(amount)
+        return wait

@@ -1,0 +1,117 @@
+"""Providers: whoever can be asked. A vendor that differs only in data is a row of providers.yaml; another dialect
+is a file here with `encode`, `decode` and `auth`, named in DIALECTS.
+
+Others add theirs without a fork, through the entry point group `lmmbench.providers` (name = the `api`, value = a
+function with the signature of `make`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from lmmbench import config
+from lmmbench.canon import sha256
+from lmmbench.faults import Fault, UsageError
+from lmmbench.net.http import Sender
+from lmmbench.providers import baseline, gemini, openai_chat
+from lmmbench.types import Call, Endpoint, Model, Reply, Request
+
+
+class Provider(Protocol):
+    """One model that can be asked."""
+
+    def unsupported(self, request: Request) -> str:
+        """Why this model cannot take this question, "" when it can. Asks nothing."""
+        ...
+
+    async def ask(self, request: Request) -> Reply:
+        """Ask once. Raises Fault; never retries."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
+
+class Dialect(Protocol):
+    """A vendor's wire format as pure functions; a module with these names is one."""
+
+    def encode(self, request: Request, model: Model) -> Call: ...
+
+    def decode(self, status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply: ...
+
+    def auth(self, key: str) -> dict[str, str]: ...
+
+
+DIALECTS: dict[str, Dialect] = {"openai-chat": openai_chat, "gemini": gemini}
+
+
+class HttpProvider:
+    """A model behind HTTP: encode, send, decode."""
+
+    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Sender, url: str, key: str) -> None:
+        self._model = model
+        self._endpoint = endpoint
+        self._dialect = dialect
+        self._sender = sender
+        self._url = url
+        self._key = key
+        self._headers = {**endpoint.headers, **(dialect.auth(key) if key else {})}
+
+    def unsupported(self, request: Request) -> str:
+        return lacks_input(self._model, request)
+
+    async def ask(self, request: Request) -> Reply:
+        call = self._dialect.encode(request, self._model)
+        url = self._url + call.path
+        started = time.perf_counter()
+        try:
+            response = await self._sender.send(
+                url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s
+            )
+            reply = self._dialect.decode(response.status, response.headers, response.body, self._model)
+        except Fault as fault:
+            raise self._redacted(fault) from None
+        return replace(
+            reply,
+            sent=call.sent,
+            dropped=call.dropped,
+            request_sha=sha256(url.encode() + b"\n" + call.body),
+            latency_s=time.perf_counter() - started,
+        )
+
+    def _redacted(self, fault: Fault) -> Fault:
+        """Vendors echo keys in error texts; the value never leaves here."""
+        if self._key and self._key in fault.message:
+            hidden = fault.message.replace(self._key, "[key]")
+            return Fault(fault.kind, hidden, retry_after=fault.retry_after, maybe_billed=fault.maybe_billed)
+        return fault
+
+    async def close(self) -> None:
+        """The session is the sender's."""
+
+
+def lacks_input(model: Model, request: Request) -> str:
+    """Why a question's media cannot be taken by this model, "" when they can."""
+    for media in request.media:
+        kind = media.mime.split("/")[0]
+        if kind not in model.inputs:
+            return f"the model takes no {kind}"
+    return ""
+
+
+def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> Provider:
+    """The provider of a configured model. Raises UsageError when a model file is missing or a key is malformed."""
+    if endpoint.api in DIALECTS:
+        url, key = config.base_url(endpoint_id, endpoint), config.key(endpoint_id, endpoint)
+        return HttpProvider(model, endpoint, DIALECTS[endpoint.api], sender, url, key)
+    if endpoint.api == "baseline":
+        return baseline.Baseline(model)
+    if endpoint.api == "embedded":
+        from lmmbench.providers import embedded
+
+        return embedded.Embedded(model)
+    raise UsageError(f"no provider speaks the api {endpoint.api!r}")

@@ -1,0 +1,88 @@
+"""Gemini's own dialect: `POST {base_url}/v1beta/models/{name}:generateContent` (ai.google.dev/gemini-api/docs)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lmmbench.faults import Fault
+from lmmbench.providers.http_faults import http_fault, parse_json
+from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
+
+_FINISH: dict[str, Finish] = {
+    "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "refusal", "RECITATION": "refusal", "BLOCKLIST": "refusal",
+    "PROHIBITED_CONTENT": "refusal", "SPII": "refusal", "LANGUAGE": "refusal", "IMAGE_SAFETY": "refusal",
+}  # fmt: skip
+_HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+SAFETY = [{"category": f"HARM_CATEGORY_{harm}", "threshold": "BLOCK_NONE"} for harm in _HARMS]
+"""Sent with every request, so that every item is judged by the model and not by a default filter."""
+
+
+def auth(key: str) -> dict[str, str]:
+    return {"x-goog-api-key": key}
+
+
+def encode(request: Request, model: Model) -> Call:
+    """The request body; options of the row go into generationConfig; `drops` are left out and reported."""
+    cap = request.max_output_tokens + (model.reasoning_allowance if model.reasons else 0)
+    params = {"maxOutputTokens": cap, "temperature": request.temperature, "seed": request.seed, **model.options}
+    dropped = {name: params.pop(name) for name in model.drops if name in params}
+    inline = [{"mimeType": m.mime, "data": base64.b64encode(m.data).decode()} for m in request.media]
+    parts: list[dict[str, Any]] = [{"text": request.user}, *({"inlineData": data} for data in inline)]
+    body: dict[str, Any] = {
+        "contents": [{"role": "user", "parts": parts}],
+        "generationConfig": params,
+        "safetySettings": SAFETY,
+    }
+    if request.system:
+        body["systemInstruction"] = {"parts": [{"text": request.system}]}
+    path = f"/v1beta/models/{model.name}:generateContent"
+    return Call(
+        path, {"Content-Type": "application/json"}, json.dumps(body, ensure_ascii=False).encode(), params, dropped
+    )
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
+    """The normalised reply. A blocked prompt (no candidates, `promptFeedback`) and a blocked answer are refusals."""
+    if status != 200:
+        raise http_fault(status, headers, body)
+    data = parse_json(body)
+    if not isinstance(data, dict) or data.get("error"):
+        raise http_fault(status, headers, body)
+    blocked = (data.get("promptFeedback") or {}).get("blockReason")
+    candidates = data.get("candidates")
+    if blocked and not candidates:
+        return _reply(data, "", None, "refusal", str(blocked))
+    if not isinstance(candidates, list) or not candidates or not isinstance(candidates[0], dict):
+        raise Fault("invalid", "the reply has no candidates", maybe_billed=True)
+    finish_raw = str(candidates[0].get("finishReason") or "")
+    finish = _FINISH.get(finish_raw, "unknown")
+    parts = [p for p in (candidates[0].get("content") or {}).get("parts") or () if isinstance(p, dict)]
+    if not parts and finish in ("stop", "unknown"):
+        raise Fault("invalid", f"the reply has no parts (finishReason {finish_raw or 'missing'})", maybe_billed=True)
+    text = "".join(str(p.get("text", "")) for p in parts if not p.get("thought"))
+    thoughts = "".join(str(p.get("text", "")) for p in parts if p.get("thought"))
+    return _reply(data, text, thoughts or None, finish, finish_raw)
+
+
+def _reply(data: dict[str, Any], text: str, reasoning: str | None, finish: Finish, finish_raw: str) -> Reply:
+    return Reply(
+        text=text,
+        finish=finish,
+        finish_raw=finish_raw,
+        reasoning=reasoning,
+        usage=_usage(data.get("usageMetadata")),
+        served_model=data.get("modelVersion"),
+        request_id=data.get("responseId"),
+    )
+
+
+def _usage(usage: Any) -> Usage:
+    """Gemini counts thoughts outside the candidates' tokens; here they are inside `output`, as for every vendor."""
+    if not isinstance(usage, dict):
+        return Usage()
+    answer, thoughts = usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")
+    output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
+    return Usage(usage.get("promptTokenCount"), usage.get("cachedContentTokenCount"), output, thoughts)

@@ -1,0 +1,106 @@
+"""OpenAI's Chat Completions dialect: `POST {base_url}/chat/completions`, and everyone who speaks it (DeepSeek, Grok,
+HyperCLOVA X, Kanana, Solar, Ollama, vLLM, llama.cpp, LM Studio, …). What differs between them is data of the row."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lmmbench.faults import Fault
+from lmmbench.providers.http_faults import http_fault, parse_json
+from lmmbench.providers.thinking import split_thinking
+from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
+
+_FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal", "end_turn": "stop"}
+
+
+def auth(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def encode(request: Request, model: Model) -> Call:
+    """The request body; parameters named in the model's `drops` are left out and reported."""
+    cap = request.max_output_tokens + (model.reasoning_allowance if model.reasons else 0)
+    params = {model.cap_field: cap, "temperature": request.temperature, "seed": request.seed, **model.options}
+    dropped = {name: params.pop(name) for name in model.drops if name in params}
+    messages: list[dict[str, Any]] = []
+    if request.system:
+        messages.append({"role": "system", "content": request.system})
+    messages.append({"role": "user", "content": _content(request)})
+    body = json.dumps({"model": model.name, "messages": messages, **params}, ensure_ascii=False).encode()
+    return Call("/chat/completions", {"Content-Type": "application/json"}, body, params, dropped)
+
+
+def _content(request: Request) -> str | list[dict[str, Any]]:
+    if not request.media:
+        return request.user
+    parts: list[dict[str, Any]] = [{"type": "text", "text": request.user}]
+    for media in request.media:
+        data = base64.b64encode(media.data).decode()
+        parts.append({"type": "image_url", "image_url": {"url": f"data:{media.mime};base64,{data}"}})
+    return parts
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
+    """The normalised reply. Raises Fault when the body holds no answer, whatever the status says."""
+    if status != 200:
+        raise http_fault(status, headers, body)
+    data = parse_json(body)
+    if not isinstance(data, dict) or data.get("error"):
+        raise http_fault(status, headers, body)
+    message, finish_raw = _first_choice(data)
+    finish = _FINISH.get(finish_raw, "unknown")
+    refusal = message.get("refusal")
+    content = refusal or _text(message.get("content"))
+    text, inline = split_thinking(content or "")
+    if refusal:
+        finish = "refusal"
+    elif content is None and finish not in ("length", "refusal"):
+        raise Fault("invalid", "the reply has no content", maybe_billed=True)
+    return Reply(
+        text=text,
+        finish=finish,
+        finish_raw=finish_raw,
+        reasoning=message.get("reasoning_content") or message.get("reasoning") or inline,
+        usage=_usage(data.get("usage"), model),
+        served_model=data.get("model"),
+        system_fingerprint=data.get("system_fingerprint"),
+        request_id=data.get("id"),
+    )
+
+
+def _first_choice(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Fault("invalid", "the reply has no choices", maybe_billed=True)
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        raise Fault("invalid", "the reply's choice has no message", maybe_billed=True)
+    return message, str(choices[0].get("finish_reason") or "")
+
+
+def _text(content: Any) -> str | None:
+    """Text of a message's content: a string, or a list of parts of which only text counts."""
+    if isinstance(content, list):
+        return "".join(str(p.get("text", "")) for p in content if isinstance(p, dict) and p.get("type") == "text")
+    return content if isinstance(content, str) else None
+
+
+def _usage(usage: Any, model: Model) -> Usage:
+    """Counts with reasoning inside `output`, whichever way the vendor counts; null where not said."""
+    if not isinstance(usage, dict):
+        return Usage()
+    out = _count(usage.get("completion_tokens"))
+    reasoning = _count((usage.get("completion_tokens_details") or {}).get("reasoning_tokens"))
+    if out is not None and reasoning and model.reasoning_tokens == "outside":
+        out += reasoning
+    cached = _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens"))
+    if cached is None:
+        cached = _count(usage.get("prompt_cache_hit_tokens"))
+    return Usage(_count(usage.get("prompt_tokens")), cached, out, reasoning)
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
