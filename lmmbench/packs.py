@@ -1,0 +1,243 @@
+"""Packs: a folder with card.yaml and items.jsonl. Data only; no code, no dotted paths, no model names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lmmbench.canon import sha256
+from lmmbench.config import check_id
+from lmmbench.doors import decode, decode_line, nearest, read_text, read_yaml
+from lmmbench.faults import UsageError
+from lmmbench.prompts import lettered, option_order, render, slots
+from lmmbench.types import _STRICT, Item, Media, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Templates of the system text and the user text, with `{{field}}` and `{{options}}` slots."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    user: str
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerSpec:
+    """A scorer's name and the parameters that hold for all its items."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """card.yaml. `prompts` and `scorers` hold what differs for an item type; `prompt` and `scorer` hold for the rest."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    id: str
+    version: str
+    title: str
+    groups: tuple[str, ...]
+    languages: tuple[str, ...]
+    licence: str
+    source: str
+    items_sha256: str
+    max_output_tokens: int
+    chance: float | str
+    prompt: Prompt
+    scorer: ScorerSpec
+    prompts: dict[str, Prompt] = field(default_factory=dict)
+    scorers: dict[str, ScorerSpec] = field(default_factory=dict)
+
+    def prompt_of(self, item_type: str) -> Prompt:
+        return self.prompts.get(item_type, self.prompt)
+
+    def scorer_of(self, item_type: str) -> ScorerSpec:
+        return self.scorers.get(item_type, self.scorer)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A card with its items, the folder, and the SHA-256 over card and items that a run records."""
+
+    card: Card
+    items: tuple[Item, ...]
+    folder: Path
+    sha: str
+
+    @property
+    def id(self) -> str:
+        return self.card.id
+
+    @property
+    def active(self) -> tuple[Item, ...]:
+        return tuple(i for i in self.items if i.status == "active")
+
+
+def load(folder: Path, *, check_hash: bool = True) -> Pack:
+    """Read one pack. Raises UsageError with file, line and what to do about it."""
+    card_path, items_path = folder / "card.yaml", folder / "items.jsonl"
+    data, lines = read_yaml(card_path)
+    card = decode(Card, data, card_path, lines)
+    check_id(card.id, "pack", f"{card_path}: ")
+    if card.id != folder.name:
+        raise UsageError(f"{card_path}: id {card.id!r} is not the folder's name {folder.name!r}; make them the same")
+    text = read_text(items_path)
+    actual = sha256(text)
+    if check_hash and actual != card.items_sha256:
+        raise UsageError(
+            f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {card.items_sha256[:12] or 'nothing'}…; "
+            f"if you changed it on purpose, run: lmmbench check --write-hash {card.id}"
+        )
+    return Pack(card, _items(text, items_path, card), folder, sha256(read_text(card_path) + actual))
+
+
+def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
+    items: list[Item] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        if not unicodedata.is_normalized("NFC", line):
+            raise UsageError(f"{path}:{number}: the line is not in Unicode NFC; normalise the file to NFC")
+        item = decode_line(Item, line, path, number)
+        check_id(item.id, "item", f"{path}:{number}: ")
+        if item.id in seen:
+            raise UsageError(
+                f"{path}:{number}: the id {item.id!r} stands already on line {seen[item.id]}; ids are unique"
+            )
+        seen[item.id] = number
+        _check_slots(card, item, f"{path}:{number}: ")
+        items.append(item)
+    if not items:
+        raise UsageError(f"{path}: holds no item; add at least one line")
+    return tuple(items)
+
+
+def _check_slots(card: Card, item: Item, where: str) -> None:
+    prompt = card.prompt_of(item.type)
+    for name in slots(prompt.user) | slots(prompt.system):
+        if name == "options" and not item.options:
+            raise UsageError(
+                f"{where}the card's prompt for type {item.type!r} shows options, item {item.id!r} has none"
+            )
+        if name != "options" and name not in item.fields:
+            known = nearest(name, item.fields)
+            raise UsageError(f"{where}the card's prompt needs the field {name!r}, item {item.id!r} lacks it{known}")
+    if item.options and "options" not in slots(prompt.user):
+        raise UsageError(
+            f"{where}item {item.id!r} has options, the card's prompt for type {item.type!r} does not show them"
+        )
+
+
+def find(tasks_dir: Path) -> dict[str, Path]:
+    """Folders of all packs under the tasks folder: ours, and those of public/ by the name `public/<id>`."""
+    if not tasks_dir.is_dir():
+        raise UsageError(f"the tasks folder {tasks_dir} does not exist; name one with --tasks-dir")
+    found = {c.parent.name: c.parent for c in sorted(tasks_dir.glob("*/card.yaml"))}
+    return found | {f"public/{c.parent.name}": c.parent for c in sorted(tasks_dir.glob("public/*/card.yaml"))}
+
+
+def select(names: str, tasks_dir: Path) -> list[Pack]:
+    """Packs named by id, group or folder, comma-separated; `all` is every pack of ours. Raises UsageError."""
+    folders = find(tasks_dir)
+    loaded: dict[str, Pack] = {}
+    ours = {name: f for name, f in folders.items() if not name.startswith("public/")}
+    for name in [n.strip() for n in names.split(",") if n.strip()]:
+        if name in folders:
+            chosen = [load(folders[name])]
+        elif (Path(name) / "card.yaml").is_file():
+            chosen = [load(Path(name).resolve())]
+        else:
+            packs = [load(f) for f in ours.values()]
+            chosen = [p for p in packs if name == "all" or name in p.card.groups]
+            if not chosen:
+                known = sorted({*folders, *(g for p in packs for g in p.card.groups), "all"})
+                raise UsageError(
+                    f"no pack or group is called {name!r}{nearest(name, known)}; there are: {', '.join(known)}"
+                )
+        loaded.update((p.id, p) for p in chosen)
+    if not loaded:
+        raise UsageError("--tasks names no pack; try --tasks korean, or see: lmmbench list tasks")
+    return list(loaded.values())
+
+
+def sample(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """At most `limit` items: round-robin over strata, within a stratum by SHA-256 of the item's id, so that nights
+    pair and a smaller sample is a subset of a larger one. The result keeps the order of the pack."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    by_stratum: dict[str, list[Item]] = {}
+    for item in sorted(items, key=lambda i: hashlib.sha256(i.id.encode()).digest()):
+        by_stratum.setdefault(item.stratum, []).append(item)
+    queues = [by_stratum[s] for s in sorted(by_stratum)]
+    ranked = [q[rank] for rank in range(max(map(len, queues))) for q in queues if rank < len(q)]
+    chosen = {i.id for i in ranked[:limit]}
+    return [i for i in items if i.id in chosen]
+
+
+def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = True) -> Request:
+    """The question as it is put to a model: a pure function of pack, item, trial and the run's seed."""
+    count = len(item.options)
+    order = (
+        option_order(count, seed=seed, pack=pack.id, item_id=item.id, trial=trial)
+        if shuffled
+        else tuple(range(1, count + 1))
+    )
+    fields = dict(item.fields)
+    if count:
+        fields["options"] = lettered(item.options, order)
+    prompt = pack.card.prompt_of(item.type)
+    return Request(
+        pack=pack.id,
+        item=item,
+        trial=trial,
+        system=render(prompt.system, fields),
+        user=render(prompt.user, fields),
+        order=order,
+        max_output_tokens=pack.card.max_output_tokens,
+        seed=seed + trial,
+        media=tuple(read_media(pack.folder, item)),
+    )
+
+
+def read_media(folder: Path, item: Item) -> Iterable[Media]:
+    """The item's files; a path may not leave the pack's folder, and the bytes must be those of the hash."""
+    for ref in item.media:
+        path = (folder / ref.path).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise UsageError(f"{folder}: item {item.id!r} names a file outside its pack: {ref.path}")
+        try:
+            data = path.read_bytes()
+        except OSError as e:
+            raise UsageError(f"{path}: media of item {item.id!r} cannot be read ({e.strerror})") from None
+        if sha256(data) != ref.sha256:
+            raise UsageError(f"{path}: its SHA-256 is not the one that item {item.id!r} names")
+        yield Media(ref.mime, data, ref.sha256)
+
+
+def chance(card: Card, item: Item) -> float:
+    """The score of a uniform guess at this item."""
+    if isinstance(card.chance, str):
+        if card.chance != "1/options":
+            raise UsageError(f"pack {card.id}: chance is {card.chance!r}; it must be a number or 1/options")
+        return 1 / len(item.options) if item.options else 0.0
+    return float(card.chance)
+
+
+def card_json(card: Card) -> dict[str, Any]:
+    """The card as plain data, for plan.json."""
+    from dataclasses import asdict
+
+    return json.loads(json.dumps(asdict(card)))  # type: ignore[no-any-return]
+
+
+def card_from_json(data: Any, path: Path) -> Card:
+    return decode(Card, data, path)
