@@ -1,0 +1,157 @@
+"""The journal: append-only, the one source of truth of a run.
+
+One JSON object a line, ASCII, its last key `crc` (CRC-32 of the line before it). Record types (`t`):
+`intent` an ask is about to be sent · `done` an answer came · `fail` an attempt brought none (`final`: no more
+attempts) · `mark` something about the run (a start, a stop with its reason).
+
+One writer per file, which holds the file's lock. Records are written in groups: one write, one fsync, then everybody
+in the group goes on. A torn last line (a crash) is cut off on opening; damage in the middle is skipped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from lmmbench.faults import UsageError
+
+Record = dict[str, Any]
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False)
+
+
+class JournalError(Exception):
+    """The disk refused a record. The run stops asking; what is in the journal is safe."""
+
+
+def line_of(record: Record) -> bytes:
+    """The record as a line, with its checksum."""
+    body = _ENCODER.encode(record).encode("ascii")
+    return b'%b,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body[:-1]))
+
+
+def parse(line: bytes) -> Record | None:
+    """The record of a whole and undamaged line, else None."""
+    cut = len(line) - 19  # ,"crc":"xxxxxxxx"} and the line break
+    if cut < 1 or not line.endswith(b'"}\n') or line[cut : cut + 8] != b',"crc":"':
+        return None
+    if line[cut + 8 : -3] != b"%08x" % zlib.crc32(line[:cut]):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def read(path: Path) -> Iterator[tuple[int, Record | None]]:
+    """(offset, record) of every line; None for a damaged one."""
+    offset = 0
+    with path.open("rb") as f:
+        for line in f:
+            yield offset, parse(line)
+            offset += len(line)
+
+
+class Writer:
+    """Appends to one journal file. `append` returns when the record is on the disk.
+
+    Raises UsageError(exit code 5) when another process writes here, JournalError when the disk refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("ab")
+        self._lock = _lock(path.with_suffix(".lock"))
+        _cut_torn_tail(path)
+        self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._broken: JournalError | None = None
+
+    async def append(self, record: Record) -> None:
+        """Write one record; it is safe when this returns."""
+        if self._broken:
+            raise self._broken
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((line_of(record), done))
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
+        await done
+
+    async def _flush(self) -> None:
+        """Write and sync whatever has gathered, again and again until nothing has."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._pending:
+                group, self._pending = self._pending, []
+                try:
+                    if self._broken:
+                        raise self._broken
+                    _write_all(self._file.fileno(), b"".join(line for line, _ in group))
+                    await loop.run_in_executor(None, os.fsync, self._file.fileno())
+                except (OSError, JournalError) as e:
+                    # after a failed fsync the kernel may have dropped the pages: nothing more goes to this file
+                    self._broken = JournalError(f"the journal cannot be written: {e}")
+                for _, done in group:
+                    if done.done():
+                        continue
+                    if self._broken:
+                        done.set_exception(self._broken)
+                    else:
+                        done.set_result(None)
+        finally:
+            self._flusher = None
+
+    async def close(self) -> None:
+        if self._flusher is not None:
+            await self._flusher
+        self._file.close()
+        self._lock.close()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Cut what a crash left after the last line break, so that the next record begins on a line of its own."""
+    with path.open("r+b") as f:
+        size = f.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            f.seek(start)
+            at = f.read(end - start).rfind(b"\n")
+            if at >= 0:
+                end = start + at + 1
+                break
+            end = start
+        if end < size:
+            f.truncate(end)
+            os.fsync(f.fileno())
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """An exclusive lock that the operating system drops when this process ends, however it ends."""
+    handle = path.open("ab")
+    try:
+        if os.name == "nt":  # pragma: no cover (Windows)
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise UsageError(
+            f"the run {path.parent.parent.name} is being written by another process; wait for it, or stop it first",
+            exit_code=5,
+        ) from None
+    return handle

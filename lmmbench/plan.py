@@ -1,0 +1,111 @@
+"""plan.json: the recipe of a run, written once, before anything is asked. The asks and their hashes follow from it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lmmbench import __version__, packs
+from lmmbench.canon import canonical, sha256
+from lmmbench.doors import decode
+from lmmbench.faults import UsageError
+from lmmbench.files import write_atomically
+from lmmbench.types import _STRICT, Endpoint, Model
+
+PLAN_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    """A model as resolved from providers.yaml, with its endpoint; no key is ever here."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    model: Model
+    endpoint: Endpoint
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPack:
+    """A pack's card, its hash and the ids of the items that are asked, in the pack's order."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    card: packs.Card
+    sha: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides what is asked. `plan_sha` covers all but the run's id and date."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    run_id: str
+    created_at: str
+    harness_version: str
+    models: dict[str, PlannedModel]
+    packs: dict[str, PlannedPack]
+    repeats: int = 1
+    seed: int = 0
+    option_order: str = "shuffled"
+    plan_sha: str = ""
+    schema: int = PLAN_SCHEMA
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def asks(self) -> int:
+        """Planned asks of one model."""
+        return self.repeats * sum(len(p.items) for p in self.packs.values())
+
+
+def plan_sha(plan: Plan) -> str:
+    data = asdict(plan)
+    for key in ("run_id", "created_at", "plan_sha", "options"):
+        del data[key]
+    return sha256(canonical(data))
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """UTC time and six random characters: distinct, and sorted by age."""
+    return f"{(now or datetime.now(UTC)).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+
+
+def make(
+    run_id: str,
+    models: dict[str, PlannedModel],
+    chosen: dict[str, PlannedPack],
+    *,
+    repeats: int,
+    seed: int,
+    option_order: str,
+    options: dict[str, Any],
+) -> Plan:
+    from dataclasses import replace
+
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    plan = Plan(run_id, created, __version__, models, chosen, repeats, seed, option_order, options=options)
+    return replace(plan, plan_sha=plan_sha(plan))
+
+
+def save(plan: Plan, folder: Path) -> None:
+    write_atomically(folder / "plan.json", json.dumps(asdict(plan), ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def load(folder: Path) -> Plan:
+    """Raises UsageError when the folder is no run, or one that this version cannot read."""
+    path = folder / "plan.json"
+    if not path.is_file():
+        raise UsageError(f"{folder} is not a run: it has no plan.json; see: lmmbench list runs")
+    try:
+        data = json.loads(path.read_bytes())
+    except ValueError:
+        raise UsageError(f"{path} is damaged; restore it from a copy") from None
+    if data.get("schema") != PLAN_SCHEMA:
+        raise UsageError(
+            f"{path} was written by lmmbench {data.get('harness_version')}, which this version cannot read"
+        )
+    return decode(Plan, data, path)

@@ -1,0 +1,360 @@
+"""The runner: all models at once, each endpoint within its own limits, one retry layer, every outcome journaled.
+
+It asks and records; it never scores. Scores follow from the journal (results.py), at any later time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lmmbench import money, packs
+from lmmbench.canon import sha256
+from lmmbench.faults import Fault
+from lmmbench.journal import JournalError, Record, Writer
+from lmmbench.net.limits import Gate
+from lmmbench.providers import Provider
+from lmmbench.types import AskKey, Model, Reply, Request
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+ITEM_BUDGET_S = 900.0
+"""Wall time that one item may spend on retries, waiting included."""
+DRAIN_S = 5.0
+"""How long asks on the wire may still take once a run is told to stop."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One model in a run: who is asked, what is left, and the counts that a person watches."""
+
+    model_id: str
+    model: Model
+    provider: Provider
+    gate: Gate
+    pending: Iterator[Request]
+    planned: int
+    answered_before: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    on_wire: int = 0
+    retries: int = 0
+    cost_usd: float = 0.0
+    cost_known: bool = True
+    stopped: str = ""
+    last_error: str = ""
+    final_faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def done(self) -> int:
+        return self.answered_before + sum(self.statuses.values())
+
+
+class Budget:
+    """A hard cap on US dollars: the worst case of every ask is reserved before it is sent."""
+
+    def __init__(self, cap: float | None, spent: float = 0.0) -> None:
+        self._cap = cap
+        self.spent = spent
+        self._reserved = 0.0
+
+    def reserve(self, worst: float) -> bool:
+        if self._cap is not None and self.spent + self._reserved + worst > self._cap:
+            return False
+        self._reserved += worst
+        return True
+
+    def settle(self, worst: float, actual: float) -> None:
+        self._reserved -= worst
+        self.spent += actual
+
+
+class Stopped(Exception):
+    """The run was told to stop while an ask waited."""
+
+
+class Runner:
+    """Asks everything that the lanes hold. `stop` may be called at any time, from the loop's thread."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        lanes: list[Lane],
+        *,
+        budget: Budget,
+        deadline_s: float | None = None,
+        backoff_s: float = 0.5,
+    ) -> None:
+        self.lanes = lanes
+        self.stop_reason = ""
+        self._writer = writer
+        self._budget = budget
+        self._deadline_s = deadline_s
+        self._backoff_s = backoff_s
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()
+        self._stop = asyncio.Event()
+        self._abort = asyncio.Event()
+        self._error: BaseException | None = None
+
+    async def run(self) -> None:
+        """Ask until nothing is left or the run is stopped; afterwards `stop_reason` says which ("" = all asked).
+        Raises JournalError when the disk refuses."""
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(self._deadline_s, self.stop, "deadline") if self._deadline_s else None
+        everything = asyncio.create_task(self._ask_everything())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({everything, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not everything.done() or everything.exception():
+                await self._drain(everything)
+        finally:
+            if alarm:
+                alarm.cancel()
+            stop.cancel()
+            for lane in self.lanes:
+                await lane.provider.close()
+        if self._error:
+            raise self._error
+        if everything.done() and not everything.cancelled():
+            everything.result()
+        await self._mark_end()
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more; asks on the wire get a few seconds. A second call does not wait for them."""
+        if self._stop.is_set():
+            self._abort.set()
+        self.stop_reason = self.stop_reason or reason
+        self._stop.set()
+
+    async def _ask_everything(self) -> None:
+        await asyncio.gather(*(self._dispatch(lane) for lane in self.lanes))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _drain(self, everything: asyncio.Task[None]) -> None:
+        """Stop dispatching and waiting at once; let what is on the wire finish for a few seconds."""
+        everything.cancel()
+        for task in self._tasks - self._sending:
+            task.cancel()
+        if self._sending:
+            abort = asyncio.create_task(self._abort.wait())
+            whole = asyncio.create_task(asyncio.wait(set(self._sending)))
+            await asyncio.wait({whole, abort}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+            abort.cancel()
+            whole.cancel()
+        rest = {t for t in self._tasks if not t.done()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(everything, *rest, return_exceptions=True)
+
+    async def _mark_end(self) -> None:
+        stopped = {lane.model_id: lane.stopped for lane in self.lanes if lane.stopped}
+        await self._writer.append(
+            {"t": "mark", "what": "end", "reason": self.stop_reason, "stopped": stopped, "at": _now()}
+        )
+
+    async def _dispatch(self, lane: Lane) -> None:
+        """Take a slot for each question, in the plan's order, and let a task of its own ask it."""
+        loop = asyncio.get_running_loop()
+        for request in lane.pending:
+            if lane.stopped or self._stop.is_set():
+                return None
+            if reason := lane.provider.unsupported(request):
+                self._spawn(self._record_unsupported(lane, request, reason))
+                continue
+            worst = money.worst_cost(request, lane.model) or 0.0
+            if not self._budget.reserve(worst):
+                return self.stop("budget")
+            queued = loop.time()
+            await lane.gate.acquire(sum(money.worst_tokens(request, lane.model)))
+            if lane.stopped:
+                lane.gate.release()
+                return None
+            self._spawn(self._ask(lane, request, worst, queued))
+        return None
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._error = self._error or error
+            self.stop("disk" if isinstance(error, JournalError) else "internal")
+
+    async def _ask(self, lane: Lane, request: Request, worst: float, queued: float) -> None:
+        """One question to its end: answered, or failed for good. Enters with a slot."""
+        spent = 0.0
+        try:
+            try:
+                reply = await self._send(lane, request, queued)
+            except Fault as fault:
+                reply = await self._retry(lane, request, fault, queued)
+            actual = money.cost(reply.usage, lane.model.price)
+            lane.cost_known = lane.cost_known and actual is not None
+            spent = worst if actual is None else actual
+            lane.cost_usd += actual or 0.0
+            lane.final_faults.clear()
+        except Fault as fault:
+            self._final(lane, fault)
+            spent = worst if fault.maybe_billed else 0.0
+        except Stopped:
+            return
+        finally:
+            self._budget.settle(worst, spent)
+
+    async def _send(self, lane: Lane, request: Request, queued: float) -> Reply:
+        """One attempt. The slot is held until its outcome is on the disk, so that a crash can cost no more asks than
+        there are slots."""
+        loop = asyncio.get_running_loop()
+        key = _key(lane, request)
+        task = asyncio.current_task()
+        if task is not None:
+            self._sending.add(task)
+        lane.on_wire += 1
+        try:
+            await self._writer.append({"t": "intent", **key, "at": _now()})
+            started, at = loop.time(), _now()
+            try:
+                reply = await lane.provider.ask(request)
+            except Fault as fault:
+                await self._fail(lane, key, fault)
+                raise
+            except Exception as e:
+                broken = Fault("adapter", f"{e.__class__.__name__}: {e}", maybe_billed=True)
+                await self._fail(lane, key, broken)
+                raise broken from e
+            took = loop.time() - started if reply.latency_s is None else reply.latency_s
+            record = {**_done(key, request, reply), "latency_s": took, "queue_s": started - queued, "started_at": at}
+            await self._writer.append(record)
+            lane.statuses[record["status"]] += 1
+            return reply
+        finally:
+            lane.on_wire -= 1
+            lane.gate.release()
+            if task is not None:
+                self._sending.discard(task)
+
+    async def _fail(self, lane: Lane, key: Record, fault: Fault) -> None:
+        lane.last_error = f"{fault.kind}: {fault.message}"
+        if fault.rule.attempts != 1 and (fault.rule.holds or fault.retry_after):
+            lane.gate.hold(fault.retry_after or self._backoff_s)
+        await self._writer.append(
+            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, "at": _now()}
+        )
+
+    async def _retry(self, lane: Lane, request: Request, first: Fault, queued: float) -> Reply:
+        """The one retry layer. Enters after a first failure, without a slot; takes one for each further attempt."""
+        from tenacity import AsyncRetrying, retry_if_exception_type
+
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ITEM_BUDGET_S
+        tokens = sum(money.worst_tokens(request, lane.model))
+        used = 0  # attempts that count: a rate limit is the server's pace, not a failure of the ask
+        failed: Fault | None = first
+
+        async def attempt() -> Reply:
+            nonlocal failed
+            if failed is not None:
+                fault, failed = failed, None
+                raise fault
+            lane.retries += 1
+            await lane.gate.acquire(tokens)
+            if lane.stopped:
+                lane.gate.release()
+                raise Stopped
+            return await self._send(lane, request, queued)
+
+        def enough(state: RetryCallState) -> bool:
+            nonlocal used
+            fault = _fault(state)
+            used += fault.rule.attempts > 0
+            return bool(lane.stopped) or loop.time() > until or 0 < fault.rule.attempts <= used
+
+        def wait(state: RetryCallState) -> float:
+            ceiling = min(60.0, self._backoff_s * 2**state.attempt_number)
+            jitter = random.uniform(0, ceiling)  # noqa: S311 (spreads retries, guards no secret)
+            said = _fault(state).retry_after
+            return jitter if said is None else said + min(jitter, 0.1 * said + 0.05)
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Fault), stop=enough, wait=wait, sleep=asyncio.sleep, reraise=True
+        )
+        return await retrying(attempt)
+
+    def _final(self, lane: Lane, fault: Fault) -> None:
+        """An ask failed for good: count it, and stop what its kind stops."""
+        rule = fault.rule
+        lane.statuses[rule.status] += 1
+        for kind in [k for k in lane.final_faults if k != fault.kind]:
+            del lane.final_faults[kind]
+        lane.final_faults[fault.kind] += 1
+        if not rule.stops or lane.final_faults[fault.kind] < rule.stop_after:
+            return
+        stopped = [x for x in self.lanes if x is lane or (rule.stops == "endpoint" and x.gate is lane.gate)]
+        for each in stopped:
+            each.stopped = each.stopped or f"{fault.kind}: {fault.message}"
+
+    async def _record_unsupported(self, lane: Lane, request: Request, reason: str) -> None:
+        await self._writer.append(
+            {"t": "done", **_key(lane, request), "status": "unsupported", "error": reason, "started_at": _now()}
+        )
+        lane.statuses["unsupported"] += 1
+
+
+def _fault(state: RetryCallState) -> Fault:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, Fault):
+        raise TypeError("retried without a fault")
+    return error
+
+
+def _key(lane: Lane, request: Request) -> Record:
+    return {"model": lane.model_id, "pack": request.pack, "item": request.item.id, "trial": request.trial}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+_STATUS = {"length": "truncated", "refusal": "refused"}
+
+
+def _done(key: Record, request: Request, reply: Reply) -> Record:
+    """The journal's record of an answer: everything from which its row follows."""
+    usage = reply.usage
+    return {
+        "t": "done", **key, "status": _STATUS.get(reply.finish, "ok"), "answer": reply.text,
+        "reasoning": reply.reasoning, "finish": reply.finish_raw or reply.finish,
+        "tokens": [usage.input, usage.cached, usage.output, usage.reasoning],
+        "served_model": reply.served_model, "system_fingerprint": reply.system_fingerprint,
+        "request_id": reply.request_id, "request_sha": reply.request_sha, "prompt_sha": prompt_sha(request),
+        "order": request.order, "sent": reply.sent, "dropped": reply.dropped,
+        "media": [[m.mime, m.sha256, len(m.data)] for m in request.media], "ttft_s": reply.ttft_s,
+    }  # fmt: skip
+
+
+def prompt_sha(request: Request) -> str:
+    """SHA-256 of what every vendor is given alike: system text, user text, media."""
+    return sha256("\x1f".join((request.system, request.user, *(m.sha256 for m in request.media))))
+
+
+def pending(
+    chosen: list[packs.Pack], asked: dict[str, tuple[str, ...]], model_id: str, answered: set[AskKey],
+    *, repeats: int, seed: int, shuffled: bool,
+) -> Iterator[Request]:  # fmt: skip
+    """The questions of a plan that a model has not answered yet, rendered one at a time."""
+    for pack in chosen:
+        by_id = {i.id: i for i in pack.items}
+        for item_id in asked[pack.id]:
+            for trial in range(repeats):
+                if (model_id, pack.id, item_id, trial) not in answered:
+                    yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled)
