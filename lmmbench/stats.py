@@ -14,7 +14,7 @@ Z95 = 1.959963984540054
 RESAMPLES = 10_000
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval for a share (E. B. Wilson 1927, JASA 22:209-212, without continuity correction).
 
     Bounds in 0…1. Raises ValueError for n < 1.
@@ -53,15 +53,19 @@ def cluster_bootstrap(
 
 
 def interval(scores: NDArray[np.float64], clusters: Sequence[str]) -> tuple[float, float, str]:
-    """95 % interval of the mean and its method: `wilson` where every score is 0 or 1 and every item is a cluster
-    of its own, else `cluster-bootstrap`. With a single cluster there is no interval: (nan, nan, "none")."""
+    """95 % interval of the mean and its method.
+
+    `wilson` where every score is 0 or 1 and every item is a cluster of its own, else `cluster-bootstrap`. Where all
+    scores are the same, resampling sees no spread and would claim certainty: then `wilson-clusters`, Wilson's
+    interval with clusters as the count.
+    """
     import numpy as np
 
     distinct = len(set(clusters))
     if distinct == len(scores) and bool(np.isin(scores, (0.0, 1.0)).all()):
-        low, high = wilson(int(scores.sum()), len(scores))
-        return low, high, "wilson"
+        return (*wilson(float(scores.sum()), len(scores)), "wilson")
+    if float(np.ptp(scores)) == 0.0:
+        return (*wilson(float(scores[0]) * distinct, distinct), "wilson-clusters")
     if distinct < 2:
-        return math.nan, math.nan, "none"
-    low, high = cluster_bootstrap(scores, clusters)
-    return low, high, "cluster-bootstrap"
+        return 0.0, 1.0, "none"
+    return (*cluster_bootstrap(scores, clusters), "cluster-bootstrap")

@@ -1,0 +1,43 @@
+"""What notebooks use: `lmmbench.load` and `lmmbench.matrix`. Both work inside a running event loop."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmmbench.analysis import matrix as matrices
+from lmmbench.faults import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(path_or_glob: str | Path) -> pd.DataFrame:
+    """Rows of one or more runs as a DataFrame, with the columns of models/*.parquet.
+
+    `path_or_glob`: a run's folder, a results folder, a parquet file, or a glob of any of these. Raises UsageError
+    when nothing is there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = sorted(glob.glob(str(path_or_glob)))  # noqa: PTH207 (the pattern may be absolute)
+    files = [f for p in found for f in _files(Path(p))]
+    if not files:
+        raise UsageError(f"no results at {path_or_glob}; give a run's folder, a model's parquet, or a glob of them")
+    frame: pd.DataFrame = pa.concat_tables([pq.ParquetFile(f).read() for f in files]).to_pandas()
+    return frame
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(path.glob("models/*.parquet")) or sorted(path.glob("*/models/*.parquet"))
+
+
+def matrix(run: str | Path) -> pd.DataFrame:
+    """A run's matrix as a DataFrame, with the columns of matrix.parquet. `run`: a run's folder."""
+    import pandas as pd
+
+    return pd.DataFrame(matrices.read(Path(run)), columns=matrices.COLUMNS)

@@ -1,0 +1,439 @@
+"""A run's folder: what is published from the plan, the items and the journal, and how it is read back.
+
+Publishing is a pure function of plan.json, the items and the journal, so that the same journal gives the same bytes.
+Files appear whole (temporary file, fsync, rename) and run.json, the commit mark, comes last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lmmbench import __version__, money, packs
+from lmmbench import journal as journals
+from lmmbench.canon import sha256
+from lmmbench.faults import FAULTS, UsageError
+from lmmbench.files import write_atomically, write_parquet
+from lmmbench.journal import Record
+from lmmbench.plan import Plan
+from lmmbench.prompts import LETTERS
+from lmmbench.scorers import Grade, scorer
+from lmmbench.types import SCORED, AskKey, Item, Provenance, Usage
+
+SCHEMA_VERSION = 1
+BATCH = 8192
+"""Rows that are in memory at once while a model's file is written."""
+
+_TEXT = [
+    "run_id",
+    "model",
+    "vendor",
+    "family",
+    "region",
+    "endpoint",
+    "served_model",
+    "system_fingerprint",
+    "pack",
+    "pack_version",
+    "pack_sha",
+    "stratum",
+    "type",
+    "item_id",
+    "cluster_id",
+    "trial",
+    "request_sha",
+    "prompt_sha",
+    "order_json",
+    "status",
+    "error_kind",
+    "error",
+    "attempts",
+    "maybe_billed",
+    "finish",
+    "answer",
+    "reasoning",
+    "parsed",
+    "parse_status",
+    "parse_rule",
+    "score",
+    "metric_id",
+    "aux_json",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "latency_s",
+    "ttft_s",
+    "queue_s",
+    "sent_json",
+    "dropped_json",
+    "media_json",
+    "started_at",
+    "harness_version",
+]
+_INT = {"trial", "attempts", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"}
+_FLOAT = {"score", "cost_usd", "latency_s", "ttft_s", "queue_s"}
+
+
+@cache
+def row_schema() -> Any:
+    """The explicit schema of models/*.parquet (pyarrow.Schema); every column is always written."""
+    import pyarrow as pa
+
+    def kind(name: str) -> Any:
+        if name in _INT:
+            return pa.int64()
+        if name in _FLOAT:
+            return pa.float64()
+        special = {"maybe_billed": pa.bool_(), "started_at": pa.timestamp("us", tz="UTC")}
+        return special.get(name, pa.string())
+
+    return pa.schema([pa.field("schema_version", pa.int16()), *(pa.field(n, kind(n)) for n in _TEXT)])
+
+
+@cache
+def item_schema() -> Any:
+    """The explicit schema of items.parquet: one row per (pack, item)."""
+    import pyarrow as pa
+
+    text = pa.string()
+    texts = pa.list_(text)
+    names: dict[str, Any] = dict.fromkeys(("pack", "pack_version", "item_id", "stratum", "type", "cluster_id"), text)
+    names |= {"system": text, "question": text, "fields_json": text, "options": texts, "targets": texts}
+    names |= {"params_json": text, "media_json": text, "tags": texts, "attestation": text, "claim": text}
+    names |= {"chance": pa.float64()}
+    return pa.schema([pa.field("schema_version", pa.int16()), *(pa.field(n, t) for n, t in names.items())])
+
+
+# --- the items ---------------------------------------------------------------------------------------
+
+
+ItemKey = tuple[str, str]
+"""(pack, item)."""
+
+
+def items_of(folder: Path, plan: Plan, tasks_dir: Path | None) -> dict[ItemKey, Item]:
+    """The run's items: from items.parquet, or from packs of the same hash when nothing was published yet."""
+    path = folder / "items.parquet"
+    if path.is_file():
+        return dict(_read_items(path))
+    chosen = planned_packs(plan, tasks_dir)
+    wanted = {(p, i) for p, planned in plan.packs.items() for i in planned.items}
+    return {(p.id, i.id): i for p in chosen for i in p.items if (p.id, i.id) in wanted}
+
+
+def planned_packs(plan: Plan, tasks_dir: Path | None) -> list[packs.Pack]:
+    """The packs that the plan names, from the tasks folder. Raises UsageError when one has changed since."""
+    if tasks_dir is None:
+        raise UsageError(f"the run {plan.run_id} has no items.parquet; name the folder of its packs with --tasks-dir")
+    folders = packs.find(tasks_dir)
+    chosen = []
+    for pack_id, planned in plan.packs.items():
+        folder = (
+            folders.get(pack_id)
+            or folders.get(f"public/{pack_id}")
+            or Path(str(plan.options.get(f"pack:{pack_id}", "")))
+        )
+        pack = packs.load(folder) if (folder / "card.yaml").is_file() else None
+        if pack is None:
+            raise UsageError(
+                f"the pack {pack_id!r} of this run is not in {tasks_dir}; name its folder with --tasks-dir"
+            )
+        if pack.sha != planned.sha:
+            raise UsageError(
+                f"the pack {pack_id!r} has changed since the run began; restore version {planned.card.version}, "
+                "or start a new run"
+            )
+        chosen.append(pack)
+    return chosen
+
+
+def _read_items(path: Path) -> Iterator[tuple[ItemKey, Item]]:
+    import pyarrow.parquet as pq
+
+    for row in pq.ParquetFile(path).read().to_pylist():
+        provenance = Provenance("", "", row["claim"] or "", (), row["attestation"])
+        yield (row["pack"], row["item_id"]), Item(
+            id=row["item_id"], stratum=row["stratum"], type=row["type"], cluster_id=row["cluster_id"],
+            fields=json.loads(row["fields_json"]), options=tuple(row["options"]), targets=tuple(row["targets"]),
+            params=json.loads(row["params_json"]), tags=tuple(row["tags"]), provenance=provenance,
+        )  # fmt: skip
+
+
+def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
+    """Write items.parquet: each question as rendered with its options as written, and all that scoring needs."""
+    rows = []
+    for pack in chosen:
+        by_id = {i.id: i for i in pack.items}
+        for item_id in plan.packs[pack.id].items:
+            item = by_id[item_id]
+            shown = packs.request(pack, item, 0, seed=0, shuffled=False)
+            rows.append({
+                "schema_version": SCHEMA_VERSION, "pack": pack.id, "pack_version": pack.card.version, "item_id": item.id,
+                "stratum": item.stratum, "type": item.type, "cluster_id": item.cluster_id, "system": shown.system,
+                "question": shown.user, "fields_json": _json(item.fields), "options": list(item.options),
+                "targets": list(item.targets), "params_json": _json(item.params),
+                "media_json": _json([{"path": m.path, "mime": m.mime, "sha256": m.sha256} for m in item.media]),
+                "tags": list(item.tags), "attestation": item.provenance.attestation, "claim": item.provenance.claim,
+                "chance": packs.chance(pack.card, item),
+            })  # fmt: skip
+    write_parquet(folder / "items.parquet", item_schema(), [rows])
+
+
+# --- the journal, indexed ----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Where an ask's deciding record stands, and what its history adds."""
+
+    path: Path | None = None
+    offset: int = -1
+    rank: int = 0
+    attempts: int = 0
+    open_intents: int = 0
+    maybe_billed: bool = False
+
+
+@dataclass(slots=True)
+class Index:
+    """All journals of a run, read once."""
+
+    outcomes: dict[AskKey, Outcome] = field(default_factory=dict)
+    statuses: dict[AskKey, str] = field(default_factory=dict)
+    end: Record = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+    spent_usd: float = 0.0
+    served: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def answered(self) -> set[AskKey]:
+        """Asks that are never sent again: ok, truncated, refused or unsupported."""
+        return {key for key, outcome in self.outcomes.items() if outcome.rank == 3}
+
+
+def index(folder: Path, plan: Plan) -> Index:
+    """Read every journal. The first whole answer of an ask decides; else its last failure does."""
+    found = Index()
+    for path in sorted((folder / "journal").glob("*.jsonl")):
+        for offset, record in journals.read(path):
+            if record is None:
+                found.damaged.append(f"{path.name} at byte {offset}")
+            elif record["t"] == "mark":
+                found.end = record
+            elif record["model"] in plan.models:
+                _note(found, plan, path, offset, record)
+    return found
+
+
+def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
+    key = (record["model"], record["pack"], record["item"], record["trial"])
+    outcome = found.outcomes.setdefault(key, Outcome())
+    if record["t"] == "intent":
+        outcome.attempts += 1
+        outcome.open_intents += 1
+        return
+    outcome.open_intents = max(0, outcome.open_intents - 1)
+    outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
+    if record["t"] == "done":
+        found.spent_usd += _cost(plan, record) or 0.0
+    rank = {"done": 3, "fail": 2}[record["t"]]
+    # a refusal by policy comes as a fault, and is an answer all the same
+    status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
+    rank = 3 if status == "refused" else rank
+    if rank > outcome.rank or (rank == outcome.rank == 2):
+        outcome.path, outcome.offset, outcome.rank = path, offset, rank
+        found.statuses[key] = status
+        if served := record.get("served_model"):
+            found.served.setdefault(record["model"], Counter())[served] += 1
+
+
+def _usage(record: Record) -> Usage:
+    return Usage(*record.get("tokens", (None,) * 4))
+
+
+def _cost(plan: Plan, record: Record) -> float | None:
+    return money.cost(_usage(record), plan.models[record["model"]].model.price)
+
+
+# --- rows --------------------------------------------------------------------------------------------
+
+
+def publish_models(folder: Path, plan: Plan, items: Mapping[ItemKey, Item], found: Index) -> dict[str, Counter[str]]:
+    """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns the counts by
+    status of each model."""
+    (folder / "models").mkdir(exist_ok=True)
+    handles = {path: path.open("rb") for path in {o.path for o in found.outcomes.values() if o.path}}
+    counts: dict[str, Counter[str]] = {}
+    try:
+        for model_id in plan.models:
+            counts[model_id] = Counter()
+            rows = _rows(plan, items, found, model_id, handles, counts[model_id])
+            write_parquet(folder / "models" / f"{model_id}.parquet", row_schema(), _batches(rows))
+    finally:
+        for handle in handles.values():
+            handle.close()
+    return counts
+
+
+def _rows(
+    plan: Plan,
+    items: Mapping[ItemKey, Item],
+    found: Index,
+    model_id: str,
+    handles: Mapping[Path, Any],
+    counts: Counter[str],
+) -> Iterator[Record]:
+    planned = plan.models[model_id]
+    fixed = {
+        "schema_version": SCHEMA_VERSION, "run_id": plan.run_id, "model": model_id, "vendor": planned.model.vendor,
+        "family": planned.model.family, "region": planned.model.region, "endpoint": planned.model.endpoint,
+        "harness_version": plan.harness_version,
+    }  # fmt: skip
+    for pack_id, pack in plan.packs.items():
+        head = {**fixed, "pack": pack_id, "pack_version": pack.card.version, "pack_sha": pack.sha}
+        for item_id in pack.items:
+            item = items[pack_id, item_id]
+            for trial in range(plan.repeats):
+                outcome = found.outcomes.get((model_id, pack_id, item_id, trial), Outcome())
+                row = {
+                    **head, "stratum": item.stratum, "type": item.type, "item_id": item_id,
+                    "cluster_id": item.cluster_id, "trial": trial, "attempts": outcome.attempts,
+                    "maybe_billed": outcome.maybe_billed or outcome.open_intents > 0,
+                    **_outcome_columns(plan, pack.card, item, outcome, found, model_id, handles),
+                }  # fmt: skip
+                counts[row["status"]] += 1
+                yield row
+
+
+def _outcome_columns(
+    plan: Plan, card: packs.Card, item: Item, outcome: Outcome, found: Index, model_id: str, handles: Mapping[Path, Any]
+) -> Record:
+    """What the deciding record says; an ask without one is `skipped`, with the reason why the run ended."""
+    if outcome.path is None:
+        stopped = found.end.get("stopped", {}).get(model_id)
+        reason = "stopped" if stopped else found.end.get("reason") or "interrupted"
+        return {"status": "skipped", "error_kind": reason, "error": stopped}
+    handle = handles[outcome.path]
+    handle.seek(outcome.offset)
+    record = json.loads(handle.readline())
+    if record["t"] == "fail":
+        rule = FAULTS.get(record["kind"])
+        columns = {
+            "status": rule.status if rule else "error",
+            "error_kind": record["kind"],
+            "error": _clean(record["error"]),
+        }
+        return columns | ({"score": 0.0, "parse_status": "refuse"} if columns["status"] == "refused" else {})
+    if record["status"] == "unsupported":
+        return {"status": "unsupported", "error": record["error"]}
+    return _answer_columns(plan, card, item, record)
+
+
+def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
+    usage, answer = _usage(record), _clean(record["answer"]) or ""
+    spec = card.scorer_of(item.type)
+    grade, metric_id, failure = _grade(spec, answer, item, record)
+    return {
+        "status": record["status"], "answer": answer, "reasoning": _clean(record["reasoning"]), "finish": record["finish"],
+        "served_model": record["served_model"], "system_fingerprint": record["system_fingerprint"],
+        "request_sha": record["request_sha"], "prompt_sha": record["prompt_sha"], "order_json": _json(record["order"]),
+        "error_kind": "scorer" if failure else None, "error": failure,
+        "score": grade.score if grade else None, "parsed": _clean(grade.parsed) if grade else None,
+        "parse_status": grade.parse_status if grade else None, "parse_rule": grade.parse_rule if grade else None,
+        "metric_id": metric_id, "aux_json": _json(grade.aux) if grade and grade.aux else None,
+        "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record), "latency_s": record["latency_s"],
+        "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": _json(record["sent"]),
+        "dropped_json": _json(record["dropped"]), "media_json": _json(record["media"]),
+        "started_at": datetime.fromisoformat(record["started_at"]),
+    }  # fmt: skip
+
+
+def _grade(spec: packs.ScorerSpec, answer: str, item: Item, record: Record) -> tuple[Grade | None, str, str | None]:
+    """The grade, the metric's id, and the scorer's own failure if it had one: then the answer is kept and the score
+    is null, for a later `lmmbench score`."""
+    metric = scorer(spec.name)
+    if record["status"] == "refused":
+        return Grade(0.0, None, "refuse"), _metric_id(spec.name), None
+    try:
+        grade = metric.grade(answer, item, record["order"], spec.params)
+    except Exception as e:
+        return None, _metric_id(spec.name), f"{e.__class__.__name__}: {e}"
+    if record["status"] == "truncated" and grade.parse_status == "none":
+        grade = Grade(grade.score, grade.parsed, "truncated", grade.parse_rule, grade.aux)
+    return grade, _metric_id(spec.name), None
+
+
+@cache
+def _metric_id(name: str) -> str:
+    return scorer(name).metric_id()
+
+
+@cache
+def _json_encoder() -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _json(value: Any) -> str:
+    return _json_encoder().encode(value)
+
+
+def _clean(text: str | None) -> str | None:
+    """Lone surrogates cannot stand in parquet: they become U+FFFD there, and stay as they are in the journal."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _batches(rows: Iterator[Record]) -> Iterator[list[Record]]:
+    from itertools import islice
+
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+# --- the manifest ------------------------------------------------------------------------------------
+
+
+def publish_manifest(
+    folder: Path, plan: Plan, found: Index, counts: Mapping[str, Counter[str]], simulated: bool, git_sha: str
+) -> dict[str, Any]:
+    """Write run.json, the commit mark, last. Returns it."""
+    total: Counter[str] = sum(counts.values(), Counter())
+    files = sorted([*folder.glob("*.parquet"), *folder.glob("models/*.parquet")])
+    manifest = {
+        "schema": 1, "run_id": plan.run_id, "plan_sha": plan.plan_sha, "created_at": plan.created_at,
+        "published_by": __version__, "git_sha": git_sha, "simulated": simulated,
+        "planned": sum(total.values()), "by_status": dict(sorted(total.items())),
+        "stop_reason": found.end.get("reason", "interrupted") if found.end else "interrupted",
+        "damaged_records": found.damaged,
+        "models": {
+            m: {
+                "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c),
+                "stopped": found.end.get("stopped", {}).get(m), "served_models": sorted(found.served.get(m, {})),
+            }
+            for m, c in counts.items()
+        },
+        "cost_usd": found.spent_usd, "ended_at": found.end.get("at"),
+        "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
+    }  # fmt: skip
+    write_atomically(folder / "run.json", json.dumps(manifest, ensure_ascii=False, indent=1).encode() + b"\n")
+    return manifest
+
+
+def coverage(counts: Mapping[str, int]) -> float | None:
+    """scored / (planned - unsupported); None when everything is unsupported."""
+    able = sum(counts.values()) - counts.get("unsupported", 0)
+    return sum(counts.get(s, 0) for s in SCORED) / able if able else None
+
+
+def shown_options(item: Item, order: Sequence[int]) -> list[str]:
+    """The options as a model saw them, with their letters."""
+    return [f"{LETTERS[p]}. {item.options[n - 1]}" for p, n in enumerate(order)]
