@@ -1,0 +1,21 @@
+"""`lmmbench` and `python -m lmmbench`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; `--version` answers without loading it."""
+    if sys.argv[1:] == ["--version"]:
+        from lmmbench import __version__
+
+        sys.stdout.write(f"lmmbench {__version__}\n")
+        return
+    from lmmbench.cli import run_cli
+
+    sys.exit(run_cli())
+
+
+if __name__ == "__main__":
+    main()

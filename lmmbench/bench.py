@@ -1,0 +1,388 @@
+"""A run from its options to its published folder: choose, plan, ask, publish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lmmbench import config, money, packs, plan, runner
+from lmmbench.doors import nearest
+from lmmbench.faults import UsageError
+from lmmbench.journal import JournalError, Writer
+from lmmbench.net.limits import Gate
+from lmmbench.places import Places
+from lmmbench.plan import Plan, PlannedModel, PlannedPack
+from lmmbench.types import Endpoint, Model
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lmmbench.analysis.matrix import Cell
+    from lmmbench.providers import Provider
+
+Say = Callable[[str], None]
+BYTES_PER_ASK = 6_000
+"""Journal and parquet of one ask, generously (a reasoning text of 1,000 tokens)."""
+RETIRED_NAMES = {
+    "kogpt": "no public API of KoGPT is known to be alive since 2024; Kakao's row is kanana-o",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of `lmmbench run` that shape the plan; the rest shape how it is carried out."""
+
+    tasks: str
+    models: str | None = None
+    limit: int | None = None
+    repeats: int = 1
+    seed: int = 0
+    option_order: str = "shuffled"
+    min_attestation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a plan is carried out: nothing here changes what is asked."""
+
+    concurrency: int | None = None
+    deadline_s: float | None = None
+    min_coverage: float = 0.98
+    max_cost: float | None = None
+    allow_unknown_cost: bool = False
+    dry_run: bool = False
+    backoff_s: float = 0.5
+
+
+# --- choosing ----------------------------------------------------------------------------------------
+
+
+def choose_models(named: str | None, cfg: config.Config) -> tuple[dict[str, PlannedModel], dict[str, str]]:
+    """The models that are planned, and those that are skipped with the reason. A model that was named and cannot be
+    asked raises UsageError: exit code 2 for a missing key, 4 for a local port that refuses."""
+    wanted = [m.strip() for m in named.split(",") if m.strip()] if named is not None else list(cfg.models)
+    if named is not None and not wanted:
+        raise UsageError("--models names no model; see: lmmbench list models")
+    chosen: dict[str, PlannedModel] = {}
+    skipped: dict[str, str] = {}
+    for name in wanted:
+        if name not in cfg.models:
+            hint = next((text for old, text in RETIRED_NAMES.items() if old in name.lower()), "")
+            raise UsageError(
+                f"no model is called {name!r}{nearest(name, cfg.models)}; {hint or 'see: lmmbench list models'}"
+            )
+        model = cfg.models[name]
+        endpoint = cfg.endpoints[model.endpoint]
+        reason, code = why_not(model, endpoint)
+        if reason and named is not None:
+            raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
+        if reason:
+            skipped[name] = reason
+        else:
+            chosen[name] = PlannedModel(model, endpoint, config.base_url(model.endpoint, endpoint))
+    return chosen, skipped
+
+
+def why_not(model: Model, endpoint: Endpoint) -> tuple[str, int]:
+    """Why a model cannot be asked from here, with the exit code if it was named; ("", 0) when it can."""
+    if reason := config.missing(model.endpoint, endpoint):
+        return reason, 2
+    if endpoint.api == "embedded":
+        from lmmbench.providers.embedded import Embedded
+
+        try:
+            Embedded(model)
+        except UsageError as e:
+            return str(e), 2
+    if config.is_remote(endpoint) and not endpoint.key_env and not _listens(config.base_url(model.endpoint, endpoint)):
+        return f"nothing listens at {config.base_url(model.endpoint, endpoint)}; start the server", 4
+    return "", 0
+
+
+def _listens(url: str) -> bool:
+    """Whether a keyless local port takes a connection. Nothing is sent. Other hosts are taken at their word."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not config.is_loopback(host):
+        return True
+    try:
+        socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def choose_items(pack: packs.Pack, options: RunOptions) -> PlannedPack:
+    """The items of a pack that are asked. Raises UsageError when none is left."""
+    from lmmbench.validators import ATTESTATIONS
+
+    active = list(pack.active)
+    if options.min_attestation:
+        allowed = ATTESTATIONS[: ATTESTATIONS.index(options.min_attestation) + 1]
+        active = [i for i in active if i.provenance.attestation in allowed]
+    items = packs.sample(active, options.limit)
+    if not items:
+        raise UsageError(f"no item of the pack {pack.id!r} is left to ask; loosen --min-attestation or --limit")
+    return PlannedPack(pack.card, pack.sha, tuple(i.id for i in items))
+
+
+def make_plan(options: RunOptions, run_id: str, models: dict[str, PlannedModel], chosen: list[packs.Pack]) -> Plan:
+    if not models:
+        raise UsageError("no model can be asked from here; set a key, or name one: --models smollm2-135m", exit_code=4)
+    planned = {p.id: choose_items(p, options) for p in chosen}
+    given = {
+        "tasks": options.tasks, "models": options.models, "limit": options.limit, "repeats": options.repeats,
+        "seed": options.seed, "option_order": options.option_order, "min_attestation": options.min_attestation,
+    }  # fmt: skip
+    given |= {f"pack:{p.id}": os.path.relpath(p.folder) if _same_drive(p.folder) else str(p.folder) for p in chosen}
+    return plan.make(
+        run_id, models, planned, repeats=options.repeats, seed=options.seed, option_order=options.option_order,
+        options=given,
+    )  # fmt: skip
+
+
+def _same_drive(folder: Path) -> bool:
+    return folder.resolve().drive == Path.cwd().drive
+
+
+# --- before anything is spent ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run can take at most: every answer at its cap, no retries."""
+
+    asks: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    unknown: tuple[str, ...]
+    disk_bytes: int
+
+
+def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
+    """Counts and the worst case in tokens, dollars and bytes. `unknown` names keyed models without a price."""
+    tokens_in = tokens_out = 0
+    dollars = 0.0
+    unknown = []
+    keyed = {m: p for m, p in run_plan.models.items() if p.endpoint.key_env}
+    fed = _prompt_tokens(run_plan, chosen) if keyed else []
+    for model_id, planned in keyed.items():
+        costs = []
+        for prompt, answer in fed:
+            out = answer + (planned.model.reasoning_allowance if planned.model.reasons else 0)
+            tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
+            costs.append(money.cost(runner_usage(prompt, out), planned.model.price))
+        if any(c is None for c in costs):
+            unknown.append(model_id)
+        dollars += sum(c for c in costs if c is not None)
+    asks = run_plan.asks * len(run_plan.models)
+    return Estimate(asks, tokens_in, tokens_out, dollars, tuple(unknown), asks * BYTES_PER_ASK)
+
+
+def runner_usage(prompt: int, answer: int) -> Any:
+    from lmmbench.types import Usage
+
+    return Usage(input=prompt, output=answer)
+
+
+def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, int]]:
+    """(prompt tokens, answer cap) of every planned ask of one model."""
+    out = []
+    for pack in chosen:
+        wanted = set(run_plan.packs[pack.id].items)
+        for item in pack.items:
+            if item.id in wanted:
+                request = packs.request(pack, item, 0, seed=0, shuffled=False)
+                out += [(money.input_tokens(request), request.max_output_tokens)] * run_plan.repeats
+    return out
+
+
+def estimate_text(e: Estimate) -> str:
+    cost = f"at most ${e.cost_usd:.2f}" + (f" and the unknown cost of {', '.join(e.unknown)}" if e.unknown else "")
+    tokens = (
+        f", {e.input_tokens:,} tokens in and {e.output_tokens:,} out at most to keyed endpoints"
+        if e.input_tokens
+        else ""
+    )
+    return f"{e.asks:,} asks{tokens}; {cost}; up to {e.disk_bytes / 1e6:.0f} MB of disk"
+
+
+def check_money(e: Estimate, cap: float, allow_unknown: bool) -> None:
+    if e.unknown and not allow_unknown:
+        raise UsageError(
+            f"the price of {', '.join(e.unknown)} is not known, so the cap of ${cap:.2f} cannot be kept; "
+            "add the price to providers.yaml, or accept it with --allow-unknown-cost"
+        )
+    if e.cost_usd > cap:
+        raise UsageError(
+            f"the run may cost ${e.cost_usd:.2f}, more than the cap of ${cap:.2f}; nothing was sent; "
+            "lower --limit, choose fewer --models, or raise --max-cost"
+        )
+
+
+def prepare_folder(folder: Path, need: int) -> None:
+    """Make the run's folder. Raises UsageError: 2 when it cannot be written, 4 when the disk is too small."""
+    try:
+        (folder / "journal").mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-test"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as e:
+        code = 4 if e.errno == 28 else 2
+        raise UsageError(
+            f"the results folder {folder.parent} cannot be written ({e.strerror}); name another with --results",
+            exit_code=code,
+        ) from None
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise UsageError(
+            f"the disk of {folder.parent} has {free / 1e6:.0f} MB free, the run may need {need / 1e6:.0f} MB; "
+            "free some, or name another with --results",
+            exit_code=4,
+        )
+
+
+# --- asking ------------------------------------------------------------------------------------------
+
+
+def execute(
+    folder: Path, run_plan: Plan, chosen: list[packs.Pack], how: Execution, console: Console
+) -> tuple[str, int]:
+    """Ask what is not answered yet. Returns (stop reason, signal number or 0). The journal holds every outcome."""
+    from lmmbench.results import index
+
+    writer = Writer(folder / "journal" / "main.jsonl")
+    found = index(folder, run_plan)
+    answered = found.answered()
+    return asyncio.run(_execute(writer, run_plan, chosen, how, answered, found.spent_usd, console))
+
+
+async def _execute(
+    writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, answered: set[Any], spent: float,
+    console: Console,
+) -> tuple[str, int]:  # fmt: skip
+    from lmmbench.net.http import Sender
+    from lmmbench.progress import watch
+    from lmmbench.providers import make
+
+    before = Counter(key[0] for key in answered)
+    gates: dict[str, Gate] = {}
+    lanes = []
+    async with Sender() as sender:
+        for model_id, planned in run_plan.models.items():
+            endpoint = planned.endpoint
+            if how.concurrency:
+                endpoint = replace(endpoint, concurrency=how.concurrency)
+            gate = gates.setdefault(planned.model.endpoint, Gate(endpoint))
+            provider: Provider = make(planned.model, planned.model.endpoint, endpoint, sender)
+            todo = runner.pending(
+                chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
+                repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
+            )  # fmt: skip
+            lanes.append(
+                runner.Lane(
+                    model_id, planned.model, provider, gate, todo, run_plan.asks, answered_before=before[model_id]
+                )
+            )
+        asking = runner.Runner(
+            writer, lanes, budget=runner.Budget(how.max_cost, spent), deadline_s=how.deadline_s, backoff_s=how.backoff_s
+        )
+        caught = _on_signals(asking)
+        watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal))
+        try:
+            await asking.run()
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+            with contextlib.suppress(JournalError):
+                await writer.close()
+    return asking.stop_reason, caught[0] if caught else 0
+
+
+def _on_signals(asking: runner.Runner) -> list[int]:
+    """Ctrl-C, SIGTERM and a closed terminal stop the run in good order. Returns the list that signals are noted in."""
+    caught: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        caught.append(number)
+        asking.stop("interrupted")
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        try:
+            loop.add_signal_handler(number, stop, int(number))
+        except NotImplementedError:  # Windows: handlers run in the main thread, outside the loop
+            signal.signal(number, lambda n, _frame: loop.call_soon_threadsafe(stop, n))
+    return caught
+
+
+# --- publishing --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published run: its cells, the counts by status of each model, and the manifest."""
+
+    cells: list[Cell]
+    counts: dict[str, Counter[str]]
+    manifest: dict[str, Any]
+
+
+def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None) -> Published:
+    """Grade the journal and write items, models, matrix and manifest. Asks nothing; the same journal gives the same
+    files."""
+    from lmmbench import results
+    from lmmbench.analysis import matrix
+
+    if not (folder / "items.parquet").is_file():
+        results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
+    items = results.items_of(folder, run_plan, tasks_dir)
+    found = results.index(folder, run_plan)
+    counts = results.publish_models(folder, run_plan, items, found)
+    cells = matrix.publish(folder)
+    simulated = any(m.startswith("sim-") for m in run_plan.models)
+    manifest = results.publish_manifest(folder, run_plan, found, counts, simulated, git_sha())
+    return Published(cells, counts, manifest)
+
+
+def git_sha() -> str:
+    """The commit of the working folder, "" outside a checkout."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def exit_code(published: Published, caught: int, stop_reason: str, min_coverage: float) -> int:
+    """The run's exit code, from what is on the disk."""
+    from lmmbench.results import coverage
+    from lmmbench.types import SCORED
+
+    if caught:
+        return 128 + caught
+    if not any(c[s] for c in published.counts.values() for s in SCORED) or stop_reason == "disk":
+        return 4
+    covered = [coverage(c) for c in published.counts.values()]
+    return 3 if any(c is not None and c < min_coverage for c in covered) else 0
+
+
+def places_of(tasks: str | None, providers: str | None, results: str | None) -> Places:
+    from lmmbench import places
+
+    return Places(places.tasks_dir(tasks), places.providers_file(providers), places.results_dir(results))

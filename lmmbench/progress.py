@@ -1,0 +1,96 @@
+"""Long work shows itself: a live table on a terminal, plain lines elsewhere, both on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lmmbench.runner import Lane
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+LIVE_S = 0.5
+PLAIN_S = 10.0
+
+
+def errors(lane: Lane) -> int:
+    return lane.statuses["error"] + lane.statuses["invalid"]
+
+
+def waiting(lane: Lane, now: float) -> str:
+    """`waiting 40 s for deepseek`, a stop's reason, or nothing."""
+    if lane.stopped:
+        return f"stopped: {lane.stopped}"
+    wait = lane.gate.waiting_s(now)
+    return f"waiting {wait:.0f} s for {lane.model.endpoint}" if wait >= 1 else lane.last_error
+
+
+def rate(lane: Lane, elapsed: float) -> float:
+    return sum(lane.statuses.values()) / elapsed if elapsed > 0 else 0.0
+
+
+def money_text(lane: Lane) -> str:
+    """What a keyed model has cost so far; nothing for one that costs nothing."""
+    if not lane.gate.endpoint.key_env:
+        return ""
+    return f"${lane.cost_usd:.4f}" if lane.cost_known else "cost unknown"
+
+
+def line(lane: Lane, elapsed: float, now: float) -> str:
+    """One plain line of a model's progress."""
+    parts = [
+        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate(lane, elapsed):.1f}/s", f"errors {errors(lane)}",
+        f"retries {lane.retries}", money_text(lane), waiting(lane, now),
+    ]  # fmt: skip
+    return " · ".join(p for p in parts if p)
+
+
+def table(lanes: list[Lane], elapsed: float, now: float) -> Table:
+    from rich.table import Table
+
+    shown = Table(title=f"{elapsed:.0f} s", title_justify="left")
+    for name, justify in (("model", "left"), ("done", "right"), ("per s", "right"), ("errors", "right"), ("retries", "right"), ("cost", "right"), ("", "left")):  # fmt: skip
+        shown.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for lane in lanes:
+        shown.add_row(
+            lane.model_id, f"{lane.done}/{lane.planned}", f"{rate(lane, elapsed):.1f}", str(errors(lane)),
+            str(lane.retries), money_text(lane), waiting(lane, now)[:60],
+        )  # fmt: skip
+    return shown
+
+
+async def watch(lanes: list[Lane], console: Console, *, live: bool) -> None:
+    """Show progress until cancelled."""
+    started = time.monotonic()
+    loop = asyncio.get_running_loop()
+    if live:
+        from rich.live import Live
+
+        with Live(table(lanes, 0, loop.time()), console=console, transient=True, auto_refresh=False) as screen:
+            await _every(
+                LIVE_S, lambda: screen.update(table(lanes, time.monotonic() - started, loop.time()), refresh=True)
+            )
+    else:
+        said: dict[str, str] = {}
+
+        def say() -> None:
+            for lane in lanes:
+                text = line(lane, time.monotonic() - started, loop.time())
+                if said.get(lane.model_id) != f"{lane.done}{waiting(lane, loop.time())}":
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                    said[lane.model_id] = f"{lane.done}{waiting(lane, loop.time())}"
+
+        await _every(PLAIN_S, say)
+
+
+async def _every(seconds: float, do: Callable[[], None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(seconds)
+            do()
+    do()
