@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST = 600.0
@@ -53,6 +53,8 @@ def _until(date: str, now: str) -> float | None:
 
 def _date(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text) if text else None
+        found = parsedate_to_datetime(text) if text else None
     except (TypeError, ValueError):
         return None
+    # "-0000" is UTC without a claim about the place, and comes without a time zone
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

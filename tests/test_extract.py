@@ -1,0 +1,136 @@
+"""The reading of closed answers: cases that were written out by hand, and laws that hold for any text."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmmbench.scorers import extract
+from lmmbench.scorers.extract import RULES, Extraction, extract_choice
+
+CASES: list[dict[str, Any]] = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "data" / "answer_formats.jsonl").read_text(encoding="utf-8").splitlines()
+]
+OPTIONS = ("부추", "상추", "시금치", "미나리", "고사리", "도라지")
+LABELS = (
+    "ABCDEF", "abcdef", "123456", "①②③④⑤⑥", "⑴⑵⑶⑷⑸⑹", "❶❷❸❹❺❻", "ⒶⒷⒸⒹⒺⒻ", "ⓐⓑⓒⓓⓔⓕ", "ＡＢＣＤＥＦ",
+    "１２３４５６", "가나다라마바", "㉮㉯㉰㉱㉲㉳", "㈎㈏㈐㈑㈒㈓", "ㄱㄴㄷㄹㅁㅂ", "㉠㉡㉢㉣㉤㉥", "㈀㈁㈂㈃㈄㈅",
+)  # fmt: skip
+WORDS = (
+    ("첫째", "둘째", "셋째", "넷째", "다섯째", "여섯째"),
+    ("첫 번째", "두 번째", "세 번째", "네 번째", "다섯 번째", "여섯 번째"),
+    ("첫번째 보기", "두번째 보기", "세번째 보기", "네번째 보기", "다섯번째 보기", "여섯번째 보기"),
+    ("1번", "2번", "3번", "4번", "5번", "6번"),
+    ("보기 A", "보기 B", "보기 C", "보기 D", "보기 E", "보기 F"),
+    ("Option 1", "Option 2", "Option 3", "Option 4", "Option 5", "Option 6"),
+)
+CARRIERS = (
+    "{}", "({})", "[{}]", "**{}**", "`{}`", "“{}”", "{}.", "정답: {}", "정답：{}", "정답은 {}입니다.", "답: {}", "답은 {}",
+    "최종 정답: {}", "【정답】 {}", "<정답>{}</정답>", "### 정답\n\n{}", "Answer: {}", "The answer is ({}).",
+    "\\boxed{{\\text{{{}}}}}", '```json\n{{"answer": "{}"}}\n```', "{{'정답': '{}'}}", "<think>정답: A, B</think>{}",
+    "제주에서 쓰는 채소 이름이다.\n{}", "정답: {}\n\n해설: 나머지는 다른 지역의 말이다.", "굳이 고르자면 {}", "| 정답 | {} |",
+)  # fmt: skip
+TEXT_CARRIERS = (
+    "{}", "정답: {}", "정답은 {}입니다.", "‘{}’라는 뜻입니다.", "이 말은 {}의 방언이다.", "**{}**", "답은 아마 {}인 것 같아요.",
+)  # fmt: skip
+HOSTILE = (
+    "A ", "정답", "정답 ", "정답은 A가 아니라 ", "<", "{", "{\"answer\":", "(", "| 정답 |\n|-|\n", "~~", "\\boxed{",
+    "A는 ", "상추 ", "</think>", " ", "가", "아니, ", "① 부추 ② 상추 ③ 시금치 ④ 미나리 ",
+)  # fmt: skip
+forms = st.one_of(
+    st.tuples(st.sampled_from(LABELS), st.integers(0, 5)).map(lambda pair: (pair[0][pair[1]], pair[1] + 1)),
+    st.tuples(st.sampled_from(WORDS), st.integers(0, 5)).map(lambda pair: (pair[0][pair[1]], pair[1] + 1)),
+)
+pieces = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from([case["raw"] for case in CASES]),
+    st.sampled_from(
+        ["정답", "은 ", ": ", "A", "나", "②", "상추", "가 아니라 ", "또는 ", "<think>", "</think>", "\n", "{", "번"]
+    ),
+)
+answers = st.lists(pieces, max_size=8).map("".join)
+
+
+def _outcome(found: Extraction) -> int | str:
+    return found.choice if found.choice is not None else found.status
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_case(case: dict[str, Any]) -> None:
+    """Rule: the written-out answer is read as its author meant it: the option's number, or why there is none."""
+    assert _outcome(extract_choice(case["raw"], case["options"])) == case["expected"]
+
+
+@settings(deadline=None)
+@given(form=forms, carrier=st.sampled_from(CARRIERS))
+def test_every_label_form_in_every_carrier(form: tuple[str, int], carrier: str) -> None:
+    """Rule: any label form of option i, in any common phrase for an answer, gives i."""
+    label, number = form
+    assert _outcome(extract_choice(carrier.format(label), OPTIONS)) == number
+
+
+@settings(deadline=None)
+@given(order=st.permutations(OPTIONS), at=st.integers(0, 5), carrier=st.sampled_from(TEXT_CARRIERS))
+def test_permuted_options_permute_the_choice(order: list[str], at: int, carrier: str) -> None:
+    """Rule: an option named by its text is found wherever it is shown."""
+    assert _outcome(extract_choice(carrier.format(OPTIONS[at]), order)) == order.index(OPTIONS[at]) + 1
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="는을를도의에고며지만 .,!?\n()[]{}|*#<>:·~하이되우리말음식먹채소였습니뜻", max_size=60))
+def test_no_label_no_answer(text: str) -> None:
+    """Rule: text without any label, digit, Latin letter or option text is never ok."""
+    assert extract_choice(text, ("부추", "상추")).status != "ok"
+
+
+@settings(deadline=None)
+@given(answers)
+def test_decomposed_text_reads_the_same(answer: str) -> None:
+    """Rule: the answer in NFD gives what it gives in NFC."""
+    options = ("부추", "상추", "시금치", "미나리")
+    assert extract_choice(unicodedata.normalize("NFD", answer), options) == extract_choice(
+        unicodedata.normalize("NFC", answer), options
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(answer=answers, options=st.lists(st.one_of(st.text(max_size=8), st.sampled_from(OPTIONS)), max_size=12))
+def test_never_raises(answer: str, options: list[str]) -> None:
+    """Rule: any text and any options give an Extraction; a choice stands with ok only and is one of the options."""
+    found = extract_choice(answer, options)
+    assert (found.choice is not None) == (found.status == "ok")
+    assert found.choice is None or 1 <= found.choice <= len(options)
+    assert (found.rule == "") == (found.status == "none")
+    assert found.rule in {"", *(name for name, _ in RULES)}
+
+
+@settings(deadline=None)
+@given(
+    answer=st.from_regex(extract._FAST, fullmatch=True),
+    options=st.lists(
+        st.one_of(st.text("가나정답은번AB12 최종:()입니다가", max_size=4), st.sampled_from(OPTIONS)), max_size=6
+    ),
+)
+def test_fast_path_agrees_with_the_rules(answer: str, options: list[str]) -> None:
+    """Rule: where the fast path speaks, the full rules say the same, to the name of the rule."""
+    fast = extract._fast(answer, options)
+    assert fast is None or fast == extract._decide(extract.read(answer, options))
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_a_megabyte_returns(shape: str) -> None:
+    """Rule: a megabyte of anything is read in linear time, and repetition alone is not an error."""
+    found = extract_choice(shape * (1_000_000 // len(shape)), OPTIONS[:4])
+    assert found.status in ("ok", "multi", "none", "refuse")
+
+
+def test_the_end_of_a_very_long_answer_counts() -> None:
+    """Rule: of a very long answer the head and the tail are read; the answer usually stands in the tail."""
+    assert _outcome(extract_choice("이 채소는 제주에서 부른다. " * 50_000 + "\n정답: C", OPTIONS)) == 3
