@@ -98,13 +98,13 @@ def why_not(model: Model, endpoint: Endpoint) -> tuple[str, int]:
     """Why a model cannot be asked from here, with the exit code if it was named; ("", 0) when it can."""
     if reason := config.missing(model.endpoint, endpoint):
         return reason, 2
-    if endpoint.api == "embedded":
-        from lmmbench.providers.embedded import Embedded
+    from lmmbench.net.http import Sender
+    from lmmbench.providers import make
 
-        try:
-            Embedded(model)
-        except UsageError as e:
-            return str(e), 2
+    try:
+        make(model, model.endpoint, endpoint, Sender())
+    except UsageError as e:
+        return str(e), 2
     if config.is_remote(endpoint) and not endpoint.key_env and not _listens(config.base_url(model.endpoint, endpoint)):
         return f"nothing listens at {config.base_url(model.endpoint, endpoint)}; start the server", 4
     return "", 0

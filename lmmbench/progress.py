@@ -44,7 +44,7 @@ def money_text(lane: Lane) -> str:
 def line(lane: Lane, elapsed: float, now: float) -> str:
     """One plain line of a model's progress."""
     parts = [
-        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate(lane, elapsed):.1f}/s", f"errors {errors(lane)}",
+        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate(lane, elapsed):.2g}/s", f"errors {errors(lane)}",
         f"retries {lane.retries}", money_text(lane), waiting(lane, now),
     ]  # fmt: skip
     return " · ".join(p for p in parts if p)
@@ -58,7 +58,7 @@ def table(lanes: list[Lane], elapsed: float, now: float) -> Table:
         shown.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for lane in lanes:
         shown.add_row(
-            lane.model_id, f"{lane.done}/{lane.planned}", f"{rate(lane, elapsed):.1f}", str(errors(lane)),
+            lane.model_id, f"{lane.done}/{lane.planned}", f"{rate(lane, elapsed):.2g}", str(errors(lane)),
             str(lane.retries), money_text(lane), waiting(lane, now)[:60],
         )  # fmt: skip
     return shown

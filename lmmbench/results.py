@@ -226,7 +226,8 @@ def index(folder: Path, plan: Plan) -> Index:
             if record is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
             elif record["t"] == "mark":
-                found.end = record
+                # a start without an end is a crash: what an earlier session ended with says nothing of it
+                found.end = record if record["what"] == "end" else {}
             elif record["model"] in plan.models:
                 _note(found, plan, path, offset, record)
     return found
@@ -318,7 +319,7 @@ def _outcome_columns(
     """What the deciding record says; an ask without one is `skipped`, with the reason why the run ended."""
     if outcome.path is None:
         stopped = found.end.get("stopped", {}).get(model_id)
-        reason = "stopped" if stopped else found.end.get("reason") or "interrupted"
+        reason = stopped.split(":")[0] if stopped else found.end.get("reason") or "interrupted"
         return {"status": "skipped", "error_kind": reason, "error": stopped}
     handle = handles[outcome.path]
     handle.seek(outcome.offset)

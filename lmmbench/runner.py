@@ -107,6 +107,7 @@ class Runner:
         Raises JournalError when the disk refuses."""
         loop = asyncio.get_running_loop()
         alarm = loop.call_later(self._deadline_s, self.stop, "deadline") if self._deadline_s else None
+        await self._writer.append({"t": "mark", "what": "start", "at": _now()})
         everything = asyncio.create_task(self._ask_everything())
         stop = asyncio.create_task(self._stop.wait())
         try:
@@ -170,14 +171,14 @@ class Runner:
                 continue
             worst = money.worst_cost(request, lane.model) or 0.0
             if not self._budget.reserve(worst):
-                return self.stop("budget")
+                lane.stopped = "budget: the next ask could go past the cap"
+                return
             queued = loop.time()
             await lane.gate.acquire(sum(money.worst_tokens(request, lane.model)))
             if lane.stopped:
                 lane.gate.release()
-                return None
+                return
             self._spawn(self._ask(lane, request, worst, queued))
-        return None
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

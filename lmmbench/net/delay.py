@@ -54,7 +54,7 @@ def _until(date: str, now: str) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text) if text else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # "-0000" is UTC without a claim about the place, and comes without a time zone
     return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
