@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lmmbench.analysis import matrix as matrices
 from lmmbench.faults import UsageError
+from lmmbench.files import read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,13 +21,12 @@ def load(path_or_glob: str | Path) -> pd.DataFrame:
     when nothing is there.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     found = sorted(glob.glob(str(path_or_glob)))  # noqa: PTH207 (the pattern may be absolute)
     files = [f for p in found for f in _files(Path(p))]
     if not files:
         raise UsageError(f"no results at {path_or_glob}; give a run's folder, a model's parquet, or a glob of them")
-    frame: pd.DataFrame = pa.concat_tables([pq.ParquetFile(f).read() for f in files]).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables([read_parquet(f) for f in files]).to_pandas()
     return frame
 
 

@@ -68,9 +68,12 @@ class Execution:
 # --- choosing ----------------------------------------------------------------------------------------
 
 
-def choose_models(named: str | None, cfg: config.Config) -> tuple[dict[str, PlannedModel], dict[str, str]]:
+def choose_models(
+    named: str | None, cfg: config.Config, *, keys: bool = True
+) -> tuple[dict[str, PlannedModel], dict[str, str]]:
     """The models that are planned, and those that are skipped with the reason. A model that was named and cannot be
-    asked raises UsageError: exit code 2 for a missing key, 4 for a local port that refuses."""
+    asked raises UsageError: exit code 2 for a missing key, 4 for a local port that refuses. A dry run (`keys` false)
+    plans named models without their keys."""
     wanted = [m.strip() for m in named.split(",") if m.strip()] if named is not None else list(cfg.models)
     if named is not None and not wanted:
         raise UsageError("--models names no model; see: lmmbench list models")
@@ -84,7 +87,7 @@ def choose_models(named: str | None, cfg: config.Config) -> tuple[dict[str, Plan
             )
         model = cfg.models[name]
         endpoint = cfg.endpoints[model.endpoint]
-        reason, code = why_not(model, endpoint)
+        reason, code = why_not(model, endpoint) if keys or named is None else ("", 0)
         if reason and named is not None:
             raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
         if reason:
@@ -169,6 +172,23 @@ class Estimate:
     cost_usd: float
     unknown: tuple[str, ...]
     disk_bytes: int
+    seconds: float
+
+
+ANSWER_S = 10.0
+"""Seconds that an answer is taken to need where time is estimated; said wherever the estimate is shown."""
+
+
+def _seconds(run_plan: Plan) -> float:
+    """Time of the slowest endpoint: its asks over its concurrency, or its requests a minute if that is slower."""
+    asks: Counter[str] = Counter()
+    for planned in run_plan.models.values():
+        asks[planned.model.endpoint] += run_plan.asks if planned.endpoint.api != "baseline" else 0
+    endpoints = {p.model.endpoint: p.endpoint for p in run_plan.models.values()}
+    return max(
+        (max(n * ANSWER_S / endpoints[e].concurrency, 60 * n / (endpoints[e].rpm or 10**9)) for e, n in asks.items()),
+        default=0.0,
+    )
 
 
 def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
@@ -188,7 +208,7 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
             unknown.append(model_id)
         dollars += sum(c for c in costs if c is not None)
     asks = run_plan.asks * len(run_plan.models)
-    return Estimate(asks, tokens_in, tokens_out, dollars, tuple(unknown), asks * BYTES_PER_ASK)
+    return Estimate(asks, tokens_in, tokens_out, dollars, tuple(unknown), asks * BYTES_PER_ASK, _seconds(run_plan))
 
 
 def runner_usage(prompt: int, answer: int) -> Any:
@@ -210,13 +230,13 @@ def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, 
 
 
 def estimate_text(e: Estimate) -> str:
-    cost = f"at most ${e.cost_usd:.2f}" + (f" and the unknown cost of {', '.join(e.unknown)}" if e.unknown else "")
+    cost = f"at most ${e.cost_usd:.4g}" + (f" and the unknown cost of {', '.join(e.unknown)}" if e.unknown else "")
     tokens = (
         f", {e.input_tokens:,} tokens in and {e.output_tokens:,} out at most to keyed endpoints"
         if e.input_tokens
         else ""
     )
-    return f"{e.asks:,} asks{tokens}; {cost}; up to {e.disk_bytes / 1e6:.0f} MB of disk"
+    return f"{e.asks:,} asks{tokens}; {cost}; up to {e.disk_bytes / 1e6:.1f} MB of disk; about {e.seconds / 60:.0f} min if an answer takes {ANSWER_S:.0f} s"
 
 
 def check_money(e: Estimate, cap: float, allow_unknown: bool) -> None:
@@ -227,7 +247,7 @@ def check_money(e: Estimate, cap: float, allow_unknown: bool) -> None:
         )
     if e.cost_usd > cap:
         raise UsageError(
-            f"the run may cost ${e.cost_usd:.2f}, more than the cap of ${cap:.2f}; nothing was sent; "
+            f"the run may cost ${e.cost_usd:.4g}, more than the cap of ${cap:.4g}; nothing was sent; "
             "lower --limit, choose fewer --models, or raise --max-cost"
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -28,41 +30,79 @@ Exit codes: 0 done · 2 usage, config or pack invalid (nothing was spent)
 
 def run_cli(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code. Never lets an exception become exit code 1."""
-    _encodable()
+    _streams()
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         code = cli.main(args=argv, prog_name="lmmbench", standalone_mode=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as e:
+        _say(e.format_message())
+        return 2
+    except SystemExit:  # click and rich leave so, with 1, when nobody reads stdout any more
+        _drop(sys.stdout)
+        return 0
     except click.exceptions.Abort:
         return 130
     except click.ClickException as e:
-        click.echo(f"lmmbench: {_click_sentence(e)}", err=True)
+        _say(f"lmmbench: {_click_sentence(e)}")
         return 2
     except UsageError as e:
         if debug:
             raise
-        click.echo(f"lmmbench: {e}", err=True)
+        _say(f"lmmbench: {e}")
         return e.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop(sys.stdout)
         return 0
+    except OSError as e:
+        if debug:
+            raise
+        _drop(sys.stdout)
+        _say(
+            f"lmmbench: {e.filename or 'the output'} cannot be written ({e.strerror}); make room, or choose another place"
+        )
+        return 4
     except Exception as e:
         if debug:
             raise
-        click.echo(f"lmmbench: unforeseen error: {e.__class__.__name__}: {e}; see more with --debug", err=True)
+        _say(f"lmmbench: unforeseen error: {e.__class__.__name__}: {e}; see more with --debug")
         return 70
 
 
 def _click_sentence(error: click.ClickException) -> str:
-    text = error.format_message().rstrip(".")
+    text = " ".join(error.format_message().replace("Did you mean", "did you mean").rstrip("?.").split())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "lmmbench"
     return f"{text}; see: {command} --help"
 
 
-def _encodable() -> None:
+def _out(text: str) -> None:
+    """Print a result. Not by click, which writes UTF-8 to a terminal that said it cannot show it."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _say(text: str) -> None:
+    """Print progress or an error; a stderr that cannot be written changes no exit code."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def _drop(stream: Any) -> None:
+    """Let nothing more be written where nobody reads: also not at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)
+
+
+def _streams() -> None:
     """A terminal that cannot print Hangul shows escapes instead of a traceback; files are UTF-8 always."""
+    # closed streams (`>&-`) are None: what would go there goes nowhere
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -83,10 +123,6 @@ def _console(stderr: bool = False, width: int | None = None) -> Console:
     if width is None and not stream.isatty():
         width = int(os.environ.get("COLUMNS") or 120)
     return Console(file=stream, width=width, highlight=False, safe_box=True)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 # --- options that several commands share -------------------------------------------------------------
@@ -111,6 +147,13 @@ def _place_options(*names: str) -> Callable[[Any], Any]:
 _lang = click.option(
     "--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Words of the matrix."
 )
+
+
+def _number(_ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """NaN and infinity would switch a cap or a floor off without a word."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no amount; write a number")
+    return value
 
 
 def _duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
@@ -157,7 +200,13 @@ def cli() -> None:
     show_default=True,
     help="Option order; with the trial, the vendor's seed.",
 )
-@click.option("--option-order", type=click.Choice(["shuffled", "given"]), default="shuffled", show_default=True)
+@click.option(
+    "--option-order",
+    type=click.Choice(["shuffled", "given"]),
+    default="shuffled",
+    show_default=True,
+    help="Options in an order drawn from the seed, or as written.",
+)
 @click.option(
     "--min-attestation",
     type=click.Choice(["page", "corpus", "lexicon", "arithmetic", "recall"]),
@@ -175,12 +224,19 @@ def cli() -> None:
 @click.option("--deadline", callback=_duration, metavar="TIME", help="Stop after so long (90s, 30m, 2h).")
 @click.option(
     "--min-coverage",
+    callback=_number,
     type=click.FloatRange(0, 1),
     default=0.98,
     show_default=True,
     help="Below it for any model: exit code 3.",
 )
-@click.option("--max-cost", type=click.FloatRange(min=0), metavar="USD", help="Hard cap; default in providers.yaml.")
+@click.option(
+    "--max-cost",
+    callback=_number,
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="Hard cap; default in providers.yaml.",
+)
 @click.option("--allow-unknown-cost", is_flag=True, help="Ask keyed models whose price is not known.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and what it may cost. Sends nothing.")
 @_lang
@@ -212,21 +268,27 @@ def run(ctx: click.Context, /, **given: Any) -> int:
             given["tasks"], given["models"], given["limit"], given["repeats"], given["seed"], given["option_order"],
             given["min_attestation"],
         )  # fmt: skip
-        folder, run_plan, chosen = _planned(options, given["run_id"], where)
+        folder, run_plan, chosen = _planned(options, given["run_id"], where, given["dry_run"])
     return _carry_out(folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"])
 
 
-def _planned(options: RunOptions, run_id: str | None, where: places.Places) -> tuple[Path, Plan, list[Pack]]:
+def _planned(
+    options: RunOptions, run_id: str | None, where: places.Places, dry_run: bool
+) -> tuple[Path, Plan, list[Pack]]:
     from lmmbench import bench, config, packs, plan
 
     cfg = config.load(where.providers)
-    if run_id:
+    if run_id is not None:
         config.check_id(run_id, "run")
+    if run_id == "latest":
+        raise UsageError("a run cannot be called 'latest', which always means the newest; choose another --run-id")
     folder = where.results / (run_id or plan.new_run_id())
-    if folder.exists():
+    if (folder / "plan.json").exists():
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}")
+    if folder.exists():
+        raise UsageError(f"{folder} exists and is no run; remove it, or choose another --run-id")
     chosen = packs.select(options.tasks, where.tasks)
-    models, skipped = bench.choose_models(options.models, cfg)
+    models, skipped = bench.choose_models(options.models, cfg, keys=not dry_run)
     for name, reason in skipped.items():
         _say(f"skipped {name}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)
@@ -243,7 +305,7 @@ def _resumed(given: dict[str, Any], explicit: set[str], where: places.Places) ->
     for name in explicit & {"tasks", "models", "limit", "repeats", "seed", "option_order", "min_attestation"}:
         if given[name] != run_plan.options.get(name):
             raise UsageError(
-                f"--{name.replace('_', '-')} {given[name]} differs from the run's {run_plan.options.get(name)}; "
+                f"--{name.replace('_', '-')} {given[name]} differs from the run's {'none' if run_plan.options.get(name) is None else run_plan.options[name]}; "
                 "leave it out, or start a new run"
             )
     if "run_id" in explicit:
@@ -256,31 +318,45 @@ def _carry_out(
 ) -> int:
     from dataclasses import replace
 
-    from lmmbench import bench, plan
+    from lmmbench import bench
     from lmmbench.journal import JournalError
 
     expected = bench.estimate(run_plan, chosen)
     _say(f"{folder.name}: {', '.join(run_plan.models)} · {bench.estimate_text(expected)}")
     cap = how.max_cost if how.max_cost is not None else float(run_plan.options.get("max_cost_usd", 5.0))
-    bench.check_money(expected, cap, how.allow_unknown_cost)
     if how.dry_run:
-        click.echo(f"dry run: {bench.estimate_text(expected)}; nothing was sent")
+        _out(f"dry run: {bench.estimate_text(expected)}; nothing was sent")
         return 0
+    bench.check_money(expected, cap, how.allow_unknown_cost)
     _check_keys(run_plan)
     bench.prepare_folder(folder, expected.disk_bytes)
+    if new:
+        _save_plan(run_plan, folder)
     caught, reason = 0, "disk"
     try:
-        if new:
-            plan.save(run_plan, folder)
         reason, caught = bench.execute(folder, run_plan, chosen, replace(how, max_cost=cap), _console(stderr=True))
     except JournalError as e:
         _say(f"lmmbench: {e}; free some space, then: lmmbench run --resume {folder.name}")
-    except OSError as e:
-        raise UsageError(f"the run's folder cannot be written ({e.strerror}); free some space, or name another with --results", exit_code=4) from None  # fmt: skip
     published = _published(folder, run_plan, chosen, where)
     code = bench.exit_code(published, caught, reason, how.min_coverage)
     _report(published, folder, code, reason, lang)
     return code
+
+
+def _save_plan(run_plan: Plan, folder: Path) -> None:
+    """The plan is on the disk before anything is asked; a folder without one is not left behind."""
+    import shutil
+
+    from lmmbench import plan
+
+    try:
+        plan.save(run_plan, folder)
+    except OSError as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(
+            f"the run's folder cannot be written ({e.strerror}); free some space, or name another with --results",
+            exit_code=4,
+        ) from None
 
 
 def _check_keys(run_plan: Plan) -> None:
@@ -316,9 +392,13 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
     if code:
+        unable = all(set(c) == {"unsupported"} for c in published.counts.values())
+        if unable:
+            _say("no model of this run can take these questions; choose other --models or --tasks")
+    if code and not unable:
         why = {3: "coverage is below the floor", 4: "no answer was got"}.get(code, reason or "stopped")
         _say(f"{why}; to ask what is left: lmmbench run --resume {folder.name}")
-    click.echo(f"run: {folder}")
+    _out(f"run: {folder}")
 
 
 def _print_matrix(cells: list[dict[str, Any]], lang: str, simulated: bool) -> None:
@@ -328,7 +408,8 @@ def _print_matrix(cells: list[dict[str, Any]], lang: str, simulated: bool) -> No
         _say("this terminal cannot print Hangul, so the words are English; set PYTHONUTF8=1 or a UTF-8 locale")
         lang = "en"
     console = _console()
-    for table in matrices.tables(cells, lang, console.width, simulated):
+    console.print(matrices.title(lang, simulated))
+    for table in matrices.tables(cells, lang, console.width):
         console.print(table)
 
 
@@ -337,7 +418,14 @@ def _print_matrix(cells: list[dict[str, Any]], lang: str, simulated: bool) -> No
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
-@click.option("--format", "form", type=click.Choice(["table", "md", "json", "csv"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="Table, Markdown, JSON, or CSV for spreadsheets.",
+)
 @_lang
 @_place_options("results")
 def matrix(runs: tuple[str, ...], form: str, lang: str, results: str | None, debug: bool) -> None:
@@ -358,7 +446,7 @@ def matrix(runs: tuple[str, ...], form: str, lang: str, results: str | None, deb
         _print_matrix(cells, lang, simulated)
     else:
         text = {"md": lambda: matrices.markdown(cells, lang, simulated), "json": lambda: matrices.as_json(cells), "csv": lambda: matrices.as_csv(cells)}[form]()  # fmt: skip
-        click.echo(text, nl=not text.endswith("\n"))
+        _out(text)
 
 
 @cli.command()
@@ -369,17 +457,19 @@ def show(name: str, item: str, results: str | None, debug: bool) -> None:
     """Print one question of a run, every model's answer, what was parsed, and the score."""
     from lmmbench import show as shows
 
-    click.echo(shows.item(places.find_run(name, places.results_dir(results)), item))
+    _out(shows.item(places.find_run(name, places.results_dir(results)), item))
 
 
 @cli.command("list")
-@click.argument("what", type=click.Choice(["models", "tasks", "runs"]))
+@click.argument("what", type=click.Choice(["models", "tasks", "runs"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_place_options("results", "providers", "tasks")
 def list_(
-    what: str, as_json: bool, results: str | None, providers: str | None, tasks_dir: str | None, debug: bool
+    what: str | None, as_json: bool, results: str | None, providers: str | None, tasks_dir: str | None, debug: bool
 ) -> None:
     """List models (with key or without), tasks, or runs."""
+    if not what:
+        raise UsageError("say what to list: models, tasks or runs; for example: lmmbench list models")
     import json
 
     from lmmbench import show as shows
@@ -394,11 +484,11 @@ def list_(
         rows = shows.runs(places.results_dir(results))
         line = "{run:<30} planned {planned!s:>6}  {by_status!s}  {stop_reason}"
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        _out(json.dumps(rows, ensure_ascii=False, indent=1))
         return
     for row in rows:
         state = "ready" if row.get("ready") else row.get("why_not")
-        click.echo(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
+        _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
     if not rows:
         _say(f"no {what} yet" + ("; start one with: lmmbench run --tasks korean" if what == "runs" else ""))
 
@@ -422,14 +512,14 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
             raise UsageError(
                 f"no pack is called {write_hash!r}{nearest(write_hash, folders)}; see: lmmbench list tasks"
             )
-        click.echo(f"{write_hash}: items_sha256 {checks.write_hash(folders[write_hash])}")
+        _out(f"{write_hash}: items_sha256 {checks.write_hash(folders[write_hash])}")
         return 0
     done, wrong = checks.check_all(tasks, places.providers_file(providers))
     for text in done:
-        click.echo(text)
+        _out(text)
     for text in wrong:
         _say(f"lmmbench: {text}")
-    click.echo(f"{len(wrong)} problems" if wrong else "all is well")
+    _out(f"{len(wrong)} problems" if wrong else "all is well")
     return 2 if wrong else 0
 
 
@@ -458,4 +548,4 @@ def init(force: bool) -> None:
     if target.exists() and target.resolve() == shipped.resolve():
         raise UsageError("this folder's providers.yaml is the one that lmmbench ships; nothing to write")
     target.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
-    click.echo(f"wrote {target}; set a key (export OPENAI_API_KEY=…), then: lmmbench list models")
+    _out(f"wrote {target}; set a key (export OPENAI_API_KEY=…), then: lmmbench list models")

@@ -54,6 +54,9 @@ def load(path: Path) -> Config:
     config = decode(Config, data, path, lines)
     if config.version != 1:
         raise UsageError(f"{path}: version {config.version} is not known to this lmmbench; it reads version 1")
+    if not 0 <= config.defaults.max_cost_usd < float("inf"):
+        line = lines.get(("defaults", "max_cost_usd"), 0)
+        raise UsageError(f"{path}:{line}: defaults.max_cost_usd must be a number of dollars, 0 or more")
     seen: dict[str, str] = {}
     for name, endpoint in config.endpoints.items():
         where = f"{path}:{lines.get(('endpoints', name), 0)}: "
@@ -101,7 +104,11 @@ def is_loopback(host: str) -> bool:
 
 def check_url(name: str, endpoint: Endpoint, url: str, where: str = "") -> None:
     """An http(s) URL without credentials; a key is never sent over plain http to another machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as e:
+        raise UsageError(f"{where}endpoint {name!r}: base_url is no URL ({e}); correct it") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
         raise UsageError(f"{where}endpoint {name!r}: base_url must be http(s)://host[/path], without user or query")
     if parts.scheme == "http" and endpoint.key_env and not endpoint.allow_http and not is_loopback(parts.hostname):
@@ -133,7 +140,7 @@ def key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> s
 def missing(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> str:
     """Why the endpoint cannot be asked from this environment, "" when it can."""
     if endpoint.key_env and not key(name, endpoint, env):
-        return f"{endpoint.key_env} is not set"
+        return f"{endpoint.key_env} is not set; export it with your key"
     if is_remote(endpoint) and not base_url(name, endpoint, env):
-        return f"{endpoint.base_url_env} is not set"
+        return f"{endpoint.base_url_env} is not set; export it with the address that came with your key"
     return ""

@@ -43,15 +43,27 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
         raise UsageError(f"{path}: larger than {MAX_YAML_BYTES} characters; split it")
     lines: Lines = {}
     try:
-        if any(isinstance(t, yaml.AliasToken) for t in yaml.scan(text)) if "*" in text else False:
-            raise UsageError(f"{path}: YAML aliases (*name) are not allowed; write the value out")
+        _only_plain(yaml, text, path)
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         return (None if node is None else _plain(loader, node, (), lines, path)), lines
+    except RecursionError:
+        raise UsageError(f"{path}: not valid YAML: nested too deep; close what is open") from None
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UsageError(f"{where}: not valid YAML: {getattr(e, 'problem', None) or e}") from None
+
+
+_FORBIDDEN = {"AnchorToken": "anchors (&name)", "AliasToken": "aliases (*name)", "TagToken": "tags (!name)"}
+
+
+def _only_plain(yaml: Any, text: str, path: Path) -> None:
+    if not any(c in text for c in "&*!"):
+        return
+    for token in yaml.scan(text):
+        if what := _FORBIDDEN.get(type(token).__name__):
+            raise UsageError(f"{path}:{token.start_mark.line + 1}: YAML {what} are not allowed; write the value out")
 
 
 def _plain(loader: Any, node: Any, at: tuple[str | int, ...], lines: Lines, path: Path) -> Any:
@@ -68,7 +80,12 @@ def _plain(loader: Any, node: Any, at: tuple[str | int, ...], lines: Lines, path
         return out
     if node.id == "sequence":
         return [_plain(loader, child, (*at, n), lines, path) for n, child in enumerate(node.value)]
-    value = loader.construct_object(node)
+    try:
+        value = loader.construct_object(node)
+    except ValueError as e:
+        raise UsageError(
+            f"{path}:{node.start_mark.line + 1}: {node.value!r} cannot be read ({e}); put it in quotes"
+        ) from None
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
@@ -106,7 +123,9 @@ def decode_line(kind: type[T], text: str, path: Path, line: int) -> T:
 
 
 def _explain(kind: Any, error: Any, path: Path, lines: Lines, line: int) -> str:
-    first = error.errors(include_url=False)[0]
+    found_errors = error.errors(include_url=False)
+    # a misspelled key is also a missing one: the misspelling is what helps
+    first = next((e for e in found_errors if e["type"] == "unexpected_keyword_argument"), found_errors[0])
     loc = tuple(first["loc"])
     found = line
     for cut in range(len(loc), -1, -1):
@@ -119,6 +138,12 @@ def _explain(kind: Any, error: Any, path: Path, lines: Lines, line: int) -> str:
         return f"{where}: unknown key {name!r}{nearest(str(loc[-1]), _siblings(kind, loc))}"
     if first["type"] in ("missing", "missing_argument"):
         return f"{where}: the key {name!r} is missing; add it"
+    if first["type"] == "json_invalid":
+        return f"{where}: not valid JSON ({first['ctx']['error'].partition(' at line')[0]}); mend the line"
+    if not loc and first["input"] is None:
+        return f"{where}: the file is empty; write one with: lmmbench init"
+    if first["type"] == "string_type":
+        return f"{where}: {name}: should be text, YAML reads {first['input']!r} here; put it in quotes"
     return f"{where}: {name + ': ' if name else ''}{first['msg'].replace('Input should', 'should')}"
 
 

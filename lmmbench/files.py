@@ -43,3 +43,13 @@ def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]
         f.flush()
         os.fsync(f.fileno())
     replace_synced(temporary, path)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None, filters: Any = None) -> Any:
+    """A parquet file as a pyarrow.Table. The file is opened here, since not every path can be passed on to pyarrow."""
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as f:
+        if filters is not None:
+            return pq.read_table(f, columns=columns, filters=filters)
+        return pq.ParquetFile(f).read(columns=columns)

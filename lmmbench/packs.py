@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from lmmbench.canon import sha256
 from lmmbench.config import check_id
 from lmmbench.doors import decode, decode_line, nearest, read_text, read_yaml
 from lmmbench.faults import UsageError
-from lmmbench.prompts import lettered, option_order, render, slots
+from lmmbench.prompts import LETTERS, lettered, option_order, render, slots
 from lmmbench.types import _STRICT, Item, Media, Request
 
 
@@ -87,6 +88,7 @@ def load(folder: Path, *, check_hash: bool = True) -> Pack:
     data, lines = read_yaml(card_path)
     card = decode(Card, data, card_path, lines)
     check_id(card.id, "pack", f"{card_path}: ")
+    _check_card(card, f"{card_path}: ")
     if card.id != folder.name:
         raise UsageError(f"{card_path}: id {card.id!r} is not the folder's name {folder.name!r}; make them the same")
     text = read_text(items_path)
@@ -94,9 +96,13 @@ def load(folder: Path, *, check_hash: bool = True) -> Pack:
     if check_hash and actual != card.items_sha256:
         raise UsageError(
             f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {card.items_sha256[:12] or 'nothing'}…; "
-            f"if you changed it on purpose, run: lmmbench check --write-hash {card.id}"
+            f"if you changed it on purpose, run: lmmbench check --write-hash {card.id} --tasks-dir {folder.parent}"
         )
-    return Pack(card, _items(text, items_path, card), folder, sha256(read_text(card_path) + actual))
+    items = _items(text, items_path, card)
+    for item in items:
+        for _ in read_media(folder, item):
+            pass
+    return Pack(card, items, folder, sha256(read_text(card_path) + actual))
 
 
 def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
@@ -114,11 +120,49 @@ def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
                 f"{path}:{number}: the id {item.id!r} stands already on line {seen[item.id]}; ids are unique"
             )
         seen[item.id] = number
+        _check_answerable(item, f"{path}:{number}: ")
         _check_slots(card, item, f"{path}:{number}: ")
         items.append(item)
     if not items:
         raise UsageError(f"{path}: holds no item; add at least one line")
     return tuple(items)
+
+
+def _check_answerable(item: Item, where: str) -> None:
+    """What could be asked and not be graded is refused here, before anything is spent."""
+    shown = [*item.fields.values(), *item.options, *item.targets]
+    if not all(unicodedata.is_normalized("NFC", text) for text in shown):
+        raise UsageError(f"{where}item {item.id!r} is not in Unicode NFC; normalise its texts to NFC")
+    if not item.targets:
+        raise UsageError(f"{where}item {item.id!r} has no target; add the right answer")
+    if len(item.options) > len(LETTERS):
+        raise UsageError(f"{where}item {item.id!r} has {len(item.options)} options; {len(LETTERS)} is the most")
+    if item.options and not (item.targets[0].isdecimal() and 1 <= int(item.targets[0]) <= len(item.options)):
+        raise UsageError(
+            f"{where}item {item.id!r}: targets must hold the number of one option, 1 to {len(item.options)}"
+        )
+
+
+_ANY_SLOT = re.compile(r"\{\{.*?\}\}")
+
+
+def _check_card(card: Card, where: str) -> None:
+    from lmmbench.scorers import scorer
+
+    if card.max_output_tokens < 1:
+        raise UsageError(f"{where}max_output_tokens must be 1 or more")
+    if isinstance(card.chance, str) and card.chance != "1/options":
+        raise UsageError(f"{where}chance is {card.chance!r}; it must be a number or 1/options")
+    for prompt in (card.prompt, *card.prompts.values()):
+        for text in (prompt.system, prompt.user):
+            for slot in _ANY_SLOT.findall(text):
+                if slot[2:-2] not in slots(text):
+                    raise UsageError(f"{where}{slot} is no slot; write {{{{name}}}} in lower case, without spaces")
+    for spec in (card.scorer, *card.scorers.values()):
+        try:
+            scorer(spec.name)
+        except UsageError as e:
+            raise UsageError(f"{where}{e}") from None
 
 
 def _check_slots(card: Card, item: Item, where: str) -> None:
@@ -140,7 +184,8 @@ def _check_slots(card: Card, item: Item, where: str) -> None:
 def find(tasks_dir: Path) -> dict[str, Path]:
     """Folders of all packs under the tasks folder: ours, and those of public/ by the name `public/<id>`."""
     if not tasks_dir.is_dir():
-        raise UsageError(f"the tasks folder {tasks_dir} does not exist; name one with --tasks-dir")
+        what = "is a file" if tasks_dir.exists() else "does not exist"
+        raise UsageError(f"the tasks folder {tasks_dir} {what}; name one with --tasks-dir")
     found = {c.parent.name: c.parent for c in sorted(tasks_dir.glob("*/card.yaml"))}
     return found | {f"public/{c.parent.name}": c.parent for c in sorted(tasks_dir.glob("public/*/card.yaml"))}
 
@@ -158,6 +203,8 @@ def select(names: str, tasks_dir: Path) -> list[Pack]:
         else:
             packs = [load(f) for f in ours.values()]
             chosen = [p for p in packs if name == "all" or name in p.card.groups]
+            if not packs:
+                raise UsageError(f"there is no pack in {tasks_dir}; name another folder with --tasks-dir")
             if not chosen:
                 known = sorted({*folders, *(g for p in packs for g in p.card.groups), "all"})
                 raise UsageError(

@@ -104,6 +104,8 @@ def load(folder: Path) -> Plan:
         data = json.loads(path.read_bytes())
     except ValueError:
         raise UsageError(f"{path} is damaged; restore it from a copy") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} is damaged; restore it from a copy")
     if data.get("schema") != PLAN_SCHEMA:
         raise UsageError(
             f"{path} was written by lmmbench {data.get('harness_version')}, which this version cannot read"

@@ -19,7 +19,7 @@ from lmmbench import __version__, money, packs
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import write_atomically, write_parquet
+from lmmbench.files import read_parquet, write_atomically, write_parquet
 from lmmbench.journal import Record
 from lmmbench.plan import Plan
 from lmmbench.prompts import LETTERS
@@ -156,9 +156,7 @@ def planned_packs(plan: Plan, tasks_dir: Path | None) -> list[packs.Pack]:
 
 
 def _read_items(path: Path) -> Iterator[tuple[ItemKey, Item]]:
-    import pyarrow.parquet as pq
-
-    for row in pq.ParquetFile(path).read().to_pylist():
+    for row in read_parquet(path).to_pylist():
         provenance = Provenance("", "", row["claim"] or "", (), row["attestation"])
         yield (row["pack"], row["item_id"]), Item(
             id=row["item_id"], stratum=row["stratum"], type=row["type"], cluster_id=row["cluster_id"],

@@ -165,7 +165,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         for request in lane.pending:
             if lane.stopped or self._stop.is_set():
-                return None
+                return
             if reason := lane.provider.unsupported(request):
                 self._spawn(self._record_unsupported(lane, request, reason))
                 continue

@@ -10,6 +10,7 @@ from typing import Any
 
 from lmmbench import bench, config, packs, places
 from lmmbench.faults import UsageError
+from lmmbench.files import read_parquet
 
 
 def visible(text: str) -> str:
@@ -24,7 +25,10 @@ def models(providers: Path) -> list[dict[str, Any]]:
     cfg = config.load(providers)
     rows = []
     for name, model in cfg.models.items():
-        reason, _ = bench.why_not(model, cfg.endpoints[model.endpoint])
+        try:
+            reason, _ = bench.why_not(model, cfg.endpoints[model.endpoint])
+        except UsageError as e:
+            reason = str(e)
         rows.append({
             "model": name, "vendor": model.vendor, "family": model.family, "region": model.region,
             "endpoint": model.endpoint, "key_env": cfg.endpoints[model.endpoint].key_env or None,
@@ -60,11 +64,9 @@ def runs(results: Path) -> list[dict[str, Any]]:
 
 def item(folder: Path, item_id: str) -> str:
     """A question, every model's answer, what was parsed, and the score. `item_id`: the id, or pack/id."""
-    import pyarrow.parquet as pq
-
     if not (folder / "items.parquet").is_file():
         raise UsageError(f"{folder.name} is not published yet; finish it with: lmmbench run --resume {folder.name}")
-    rows = pq.ParquetFile(folder / "items.parquet").read().to_pylist()
+    rows = read_parquet(folder / "items.parquet").to_pylist()
     found = [r for r in rows if item_id in (r["item_id"], f"{r['pack']}/{r['item_id']}")]
     if not found:
         from lmmbench.doors import nearest
@@ -76,8 +78,6 @@ def item(folder: Path, item_id: str) -> str:
 
 
 def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
-    import pyarrow.parquet as pq
-
     lines = [f"{row['pack']}/{row['item_id']}  {row['stratum']} · {row['type']} · {row['attestation']}", ""]
     lines += [visible(row["question"]), "", f"targets: {visible(' | '.join(row['targets']))}"]
     if row["options"]:
@@ -98,7 +98,7 @@ def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
     ]
     for path in sorted((folder / "models").glob("*.parquet")):
         where = [("pack", "=", row["pack"]), ("item_id", "=", row["item_id"])]
-        for got in pq.read_table(path, columns=[*columns, "pack", "item_id"], filters=where).to_pylist():
+        for got in read_parquet(path, [*columns, "pack", "item_id"], where).to_pylist():
             lines += ["", *_answer_lines(got)]
     return lines
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmmbench import stats
 from lmmbench.faults import UsageError
-from lmmbench.files import write_parquet
+from lmmbench.files import read_parquet, write_parquet
 from lmmbench.types import SCORED
 
 if TYPE_CHECKING:
@@ -93,12 +93,10 @@ def schema() -> Any:
 
 def build(folder: Path) -> list[Cell]:
     """Every (model, cell) of a run's published rows, packs first, in the order of the plan."""
-    import pyarrow.parquet as pq
-
     hangul = _hangul(folder)
     cells: list[Cell] = []
     for path in _model_files(folder):
-        rows = pq.ParquetFile(path).read(columns=_READ).to_pylist()
+        rows = read_parquet(path, _READ).to_pylist()
         groups: dict[tuple[str, str], list[Cell]] = {}
         for row in rows:
             groups.setdefault(("pack", row["pack"]), []).append(row)
@@ -122,10 +120,8 @@ def _model_files(folder: Path) -> list[Path]:
 
 def _hangul(folder: Path) -> dict[tuple[str, str], int]:
     """Hangul syllables of each question as it was sent, system text included."""
-    import pyarrow.parquet as pq
-
     names = ["pack", "item_id", "system", "question"]
-    rows = pq.ParquetFile(folder / "items.parquet").read(columns=names).to_pylist()
+    rows = read_parquet(folder / "items.parquet", names).to_pylist()
     return {(r["pack"], r["item_id"]): sum("가" <= c <= "힣" for c in r["system"] + r["question"]) for r in rows}
 
 
@@ -206,12 +202,10 @@ def publish(folder: Path) -> list[Cell]:
 
 def read(folder: Path) -> list[Cell]:
     """The published matrix. Raises UsageError when there is none."""
-    import pyarrow.parquet as pq
-
     path = folder / "matrix.parquet"
     if not path.is_file():
         raise UsageError(f"{folder.name} has no matrix yet; finish it with: lmmbench run --resume {folder.name}")
-    return pq.ParquetFile(path).read().to_pylist()  # type: ignore[no-any-return]
+    return read_parquet(path).to_pylist()  # type: ignore[no-any-return]
 
 
 # --- how it is shown ---------------------------------------------------------------------------------
@@ -237,26 +231,34 @@ def cell_text(cell: Cell | None, none: str = "–") -> str:
 
 def _grid(cells: Sequence[Cell], kind: str) -> tuple[list[str], list[str], dict[tuple[str, str], Cell]]:
     chosen = [c for c in cells if c["kind"] == kind]
-    models = list(dict.fromkeys(c["model"] for c in chosen))
+    several = len({c["run_id"] for c in cells}) > 1
+
+    def row(cell: Cell) -> str:
+        return f"{cell['model']} @ {cell['run_id']}" if several else str(cell["model"])
+
+    models = list(dict.fromkeys(map(row, chosen)))
     names = list(dict.fromkeys(c["cell"] for c in chosen))
-    return models, names, {(c["model"], c["cell"]): c for c in chosen}
+    return models, names, {(row(c), c["cell"]): c for c in chosen}
 
 
-def tables(cells: Sequence[Cell], lang: str, width: int, simulated: bool = False) -> list[Table]:
+def title(lang: str, simulated: bool = False) -> str:
+    """What the numbers in a cell are."""
+    return ("SIMULATED  " if simulated else "") + _WORDS[lang]["title"]
+
+
+def tables(cells: Sequence[Cell], lang: str, width: int) -> list[Table]:
     """The matrix for a terminal: packs, then the strata of each pack, as many columns a table as fit."""
     from rich.table import Table
 
     words = _WORDS[lang]
-    title = ("SIMULATED  " if simulated else "") + words["title"]
+    parts: list[tuple[str, str]] = [("pack", "")]
+    parts += [("stratum", f"{p}/") for p in dict.fromkeys(c["cell"] for c in cells if c["kind"] == "pack")]
     out: list[Table] = []
-    for kind, pack in [
-        ("pack", None),
-        *(("stratum", p) for p in dict.fromkeys(c["cell"] for c in cells if c["kind"] == "pack")),
-    ]:
-        models, names, at = _grid([c for c in cells if pack is None or c["cell"].startswith(f"{pack}/")], kind)
+    for kind, prefix in parts:
+        models, names, at = _grid([c for c in cells if c["cell"].startswith(prefix)], kind)
         room = max(1, (width - 3 - max(map(len, models), default=0)) // 21)
         for start in range(0, len(names), room):
-            table = Table(title=title if not out else None, title_justify="left", show_lines=True)
+            table = Table(show_lines=True)
             table.add_column(words["model"], no_wrap=True)
             part = names[start : start + room]
             for name in part:
@@ -269,7 +271,7 @@ def tables(cells: Sequence[Cell], lang: str, width: int, simulated: bool = False
 
 def markdown(cells: Sequence[Cell], lang: str, simulated: bool = False) -> str:
     """The matrix as Markdown tables: packs, then strata."""
-    lines = [("**SIMULATED** " if simulated else "") + _WORDS[lang]["title"], ""]
+    lines = [title(lang, simulated), ""]
     for kind in ("pack", "stratum"):
         models, names, at = _grid(cells, kind)
         lines.append(f"| {_WORDS[lang]['model']} | " + " | ".join(names) + " |")

@@ -95,7 +95,9 @@ class Embedded:
         import json
         from dataclasses import replace
 
-        reply = decode(200, {}, json.dumps(answer).encode(), self._model)
+        error = answer.get("error") if isinstance(answer, dict) else None
+        status = int(error.get("code") or 500) if isinstance(error, dict) else 200
+        reply = decode(status, {}, json.dumps(answer).encode(), self._model)
         sent = {k: v for k, v in body.items() if k != "messages"}
         return replace(reply, sent=sent, request_sha=sha256(canonical(body)), served_model=self._path.name)
 

@@ -19,7 +19,10 @@ BODY_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("rate", r"rate_limit|slow_down|RESOURCE_EXHAUSTED|too many requests|\b42901\b"),
         ("overload", r"overloaded|UNAVAILABLE"),
         ("policy", r"content_filter|content_policy|data_inspection_failed|\b4000[56]\b|moderation"),
-        ("too_large", r"context_length|context length|maximum context|request_too_large|too many tokens|\b40003\b"),
+        (
+            "too_large",
+            r"context_length|context length|exceed_context_size|exceeds the available context|maximum context|request_too_large|too many tokens|\b40003\b",
+        ),
         ("auth", r"invalid_api_key|UNAUTHENTICATED|PERMISSION_DENIED|api key not valid|incorrect api key"),
         ("config", r"model_not_found|unknown_model|\bNOT_FOUND\b|model .{0,80}(?:not found|does not exist|retired)"),
     )

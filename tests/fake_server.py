@@ -1,0 +1,286 @@
+"""A server on 127.0.0.1 that speaks OpenAI chat and Gemini, misbehaves as told, and remembers everything.
+
+    with FakeServer(script=lambda x: Answer(status=500) if x.nth == 1 else None) as server:
+        …  # point a base_url at server.url + "/sim/v1", ask, then look at server.history
+
+Plain asyncio on a real socket, so that resets, cut bodies and silence are the real thing. `script` decides each
+request: a callable of the `Exchange`, or a list used up in order; None is a normal answer. What stands in the path
+before `/v1` names an endpoint, so that one server can be many: `/a/v1/chat/completions`, `/b/v1beta/models/…`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RIGHT = "정답: A"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server does with one request.
+
+    `text` is the model's answer in the dialect that was spoken; `body` (bytes, text or JSON data) goes out instead as
+    it stands. `usage` is (prompt, completion) tokens. `held`: wait for `FakeServer.let_go`, after `delay_s`.
+    `end`: `whole`, or `reset` before a byte is sent, or the body is cut in half: `cut` with its Content-Length,
+    `cut-chunked`, `cut-close` with no length at all; or `never` an answer.
+    """
+
+    text: str | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    usage: tuple[int, int] = (10, 5)
+    delay_s: float = 0.0
+    held: bool = False
+    end: Literal["whole", "reset", "cut", "cut-chunked", "cut-close", "never"] = "whole"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request as it was received, and whether its answer was sent whole."""
+
+    number: int
+    at: float
+    endpoint: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    model: str
+    question: str
+    nth: int
+    """The how-manieth request for this (model, question, seed), from 1."""
+    answer: Answer = Answer()
+    whole: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(model, question)."""
+        return self.model, self.question
+
+
+Script = Callable[[Exchange], "Answer | None"]
+_PATH = re.compile(r"/?(?P<endpoint>.*?)/?(?:v1beta/models/(?P<model>[^:]+):generateContent|(?:v1/)?chat/completions)")
+
+
+class FakeServer:
+    """A context manager; the server runs in a thread of its own.
+
+    `history` holds every `Exchange` in the order received, `peak` the most requests that an endpoint had unanswered
+    at one time, `connections` how many were opened. `text` is the normal answer, or makes it from the exchange.
+    """
+
+    def __init__(
+        self, script: Script | Iterable[Answer | None] = (), text: str | Callable[[Exchange], str] = RIGHT
+    ) -> None:
+        self.history: list[Exchange] = []
+        self.peak: Counter[str] = Counter()
+        self.connections = 0
+        self.url = ""
+        self.script = script
+        self._text = text
+        self._in_flight: Counter[str] = Counter()
+        self._times: Counter[tuple[str, str, str]] = Counter()
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._go = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fake-server", daemon=True)
+
+    # --- from the test's thread ---
+
+    def __enter__(self) -> FakeServer:
+        self._thread.start()
+        self._ready.wait(10)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    @property
+    def script(self) -> Script:
+        return self._script
+
+    @script.setter
+    def script(self, script: Script | Iterable[Answer | None]) -> None:
+        if callable(script):
+            self._script = script
+        else:
+            rest = iter(script)
+            self._script = lambda _: next(rest, None)
+
+    @property
+    def sent(self) -> list[Exchange]:
+        """Exchanges whose answer (of any status) was sent whole."""
+        return [x for x in self.history if x.whole]
+
+    def asked(self, model: str = "") -> Counter[tuple[str, str]]:
+        """How often each (model, question) was received."""
+        return Counter(x.key for x in self.history if model in ("", x.model))
+
+    def let_go(self) -> None:
+        """Send every answer that is `held`, and hold none from now on."""
+        self._loop.call_soon_threadsafe(self._go.set)
+
+    def wait_until(self, true: Callable[[], bool], timeout: float = 30) -> None:
+        """Wait until `true()` holds; it is looked at whenever something is received or sent."""
+        with self._changed:
+            assert self._changed.wait_for(true, timeout), f"waited {timeout} s; received {len(self.history)} requests"
+
+    # --- in the server's thread ---
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024, limit=2**24)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self._exchange(reader, writer):
+                pass
+        writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer. False when the connection is over."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        x = self._received(head[0].split(" ")[1], headers, raw)
+        try:
+            x.answer = answer = self._script(x) or Answer()
+            if answer.delay_s:
+                await asyncio.sleep(answer.delay_s)
+            if answer.held:
+                await self._go.wait()
+            if answer.end == "never":
+                await reader.read()  # until the client goes
+        finally:
+            self._in_flight[x.endpoint] -= 1
+        if answer.end == "reset":
+            reset(writer)
+        if answer.end in ("reset", "never"):
+            return False
+        self._write(writer, x, answer)
+        await writer.drain()
+        if answer.end != "whole":
+            return False
+        with self._changed:
+            x.whole = True
+            self._changed.notify_all()
+        return True
+
+    def _received(self, target: str, headers: dict[str, str], raw: bytes) -> Exchange:
+        path = re.sub(r"^https?://[^/]+", "", target)  # a proxy is given whole URLs
+        match = _PATH.fullmatch(path)
+        endpoint, model = (match["endpoint"], match["model"] or "") if match else ("", "")
+        body: Any = None
+        with contextlib.suppress(ValueError):
+            body = json.loads(raw)
+        if isinstance(body, dict):
+            model = model or str(body.get("model", ""))
+        question, seed = _question(body)
+        with self._changed:
+            self._times[model, question, seed] += 1
+            nth = self._times[model, question, seed]
+            x = Exchange(
+                len(self.history), time.monotonic(), endpoint, path, headers, body, model, question, nth
+            )  # fmt: skip
+            self.history.append(x)
+            self._in_flight[endpoint] += 1
+            self.peak[endpoint] = max(self.peak[endpoint], self._in_flight[endpoint])
+            self._changed.notify_all()
+        return x
+
+    def _write(self, writer: asyncio.StreamWriter, x: Exchange, answer: Answer) -> None:
+        body = _bytes(self._normal(x, answer) if answer.body is None else answer.body)
+        headers = {"Content-Type": "application/json"}
+        half = body[: len(body) // 2]
+        if answer.end == "cut-chunked":
+            headers["Transfer-Encoding"] = "chunked"
+            body = b"%x\r\n%b" % (len(body), half)
+        elif answer.end == "cut-close":
+            headers["Connection"] = "close"
+            body = half
+        else:
+            headers["Content-Length"] = str(len(body))
+            body = half if answer.end == "cut" else body
+        headers |= answer.headers  # last: a server may lie about its body
+        lines = [f"HTTP/1.1 {answer.status} Told", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+        writer.write("\r\n".join(lines).encode("latin-1") + body)
+
+    def _normal(self, x: Exchange, answer: Answer) -> dict[str, Any]:
+        text = answer.text
+        if text is None:
+            text = self._text(x) if callable(self._text) else self._text
+        return (gemini if "generateContent" in x.path else openai)(text, model=x.model, usage=answer.usage)
+
+
+def openai(
+    text: str, *, model: str = "sim-a", usage: tuple[int, int] = (10, 5), finish: str = "stop"
+) -> dict[str, Any]:
+    """A whole chat completion."""
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model, "system_fingerprint": "fp_1",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+        "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
+    }  # fmt: skip
+
+
+def gemini(
+    text: str, *, model: str = "sim-g", usage: tuple[int, int] = (10, 5), finish: str = "STOP"
+) -> dict[str, Any]:
+    """A whole generateContent reply."""
+    return {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
+        "usageMetadata": {"promptTokenCount": usage[0], "candidatesTokenCount": usage[1], "totalTokenCount": sum(usage)},
+        "modelVersion": model, "responseId": "r-1",
+    }  # fmt: skip
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection with a TCP reset instead of an orderly close."""
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def _question(body: Any) -> tuple[str, str]:
+    """(the user's text, the seed) of a request in either dialect; ("", "") of anything else."""
+    try:
+        if "messages" in body:
+            content = body["messages"][-1]["content"]
+            text = content if isinstance(content, str) else content[0]["text"]
+            return text, str(body.get("seed", ""))
+        return body["contents"][-1]["parts"][0]["text"], str(body.get("generationConfig", {}).get("seed", ""))
+    except (TypeError, KeyError, IndexError):
+        return "", ""
+
+
+def _bytes(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode()

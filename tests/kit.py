@@ -1,0 +1,194 @@
+"""What tests share: small packs, providers.yaml for a fake server, the command line as a subprocess, a run's files.
+
+Importing this module takes keys, proxies and lmmbench's own variables out of this process's environment.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from lmmbench import bench, config, journal, packs, plan, results
+from lmmbench.canon import sha256
+
+ROOT = Path(__file__).parents[1]
+
+
+def item(item_id: str, *, options: Sequence[str] = ("하나", "둘", "셋", "넷"), **more: Any) -> dict[str, Any]:
+    """An item as a line of items.jsonl holds it: closed, or open with `options=()`. Its question names its id."""
+    made: dict[str, Any] = {
+        "id": item_id, "stratum": "s1", "type": "closed" if options else "open", "cluster_id": item_id,
+        "fields": {"question": f"{item_id}번 문제: 알맞은 답은?", "source": f"{item_id} 원문"},
+        "options": list(options), "targets": ["1"] if options else [f"{item_id} 답"],
+        "provenance": {
+            "made_on": "2026-11-01", "made_by": "the tests", "claim": "made up",
+            "evidence": [{"kind": "recall", "ref": "made up"}], "attestation": "recall",
+        },
+    }  # fmt: skip
+    return made | more
+
+
+def write_pack(folder: Path, items: int | Iterable[Mapping[str, Any]] = 10, **card: Any) -> Path:
+    """A valid pack in `folder` (whose name becomes its id), with the right hash. `items`: how many closed ones, or the
+    items themselves (see `item`). `card` replaces keys of card.yaml. Returns `folder`."""
+    lines = [item(f"q{n:04}") for n in range(items)] if isinstance(items, int) else list(items)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    whole: dict[str, Any] = {
+        "id": folder.name, "version": "1.0.0", "title": "A pack of the tests", "groups": ["tests"],
+        "languages": ["ko"], "licence": "CC-BY-4.0", "source": "made up", "items_sha256": sha256(text),
+        "max_output_tokens": 64, "chance": "1/options",
+        "prompt": {"system": "답만 쓰십시오.", "user": "{{question}}\n\n{{options}}"}, "scorer": {"name": "choice"},
+        "prompts": {"open": {"system": "답만 쓰십시오.", "user": "{{question}}"}}, "scorers": {"open": {"name": "exact"}},
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "items.jsonl").write_text(text, encoding="utf-8", newline="\n")
+    _write_yaml(folder / "card.yaml", whole | card)
+    return folder
+
+
+def providers_yaml(
+    path: Path,
+    url: str,
+    models: Iterable[str] | Mapping[str, Mapping[str, Any]] = ("sim-a",),
+    endpoints: Mapping[str, Mapping[str, Any]] | None = None,
+    **every_endpoint: Any,
+) -> Path:
+    """providers.yaml with models on the server at `url`. `models`: ids, or ids with keys of their rows. Every endpoint
+    that a model names (`sim` unless said) is made, at `url/<endpoint>/v1`, keyless, with the keys of `endpoints` and
+    `every_endpoint`. Returns `path`."""
+    given = models if isinstance(models, Mapping) else {m: {} for m in models}
+    rows = {
+        m: {"endpoint": "sim", "name": m, "vendor": "Simulated", "family": "Sim", "region": "overseas", **more}
+        for m, more in given.items()
+    }
+    made = {}
+    for name in dict.fromkeys(str(r["endpoint"]) for r in rows.values()):
+        keys: dict[str, Any] = {"api": "openai-chat", "concurrency": 4, "timeout_s": 20.0, **every_endpoint}
+        keys |= (endpoints or {}).get(name, {})
+        if keys["api"] in ("openai-chat", "gemini"):
+            version = "/v1" if keys["api"] == "openai-chat" else ""
+            keys = {"base_url": f"{url}/{name}{version}", **keys}
+        made[name] = keys
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_yaml(path, {"version": 1, "endpoints": made, "models": rows})
+    return path
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes the same value twice rather than an alias, which the doors refuse."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _write_yaml(path: Path, data: Any) -> None:
+    text = yaml.dump(data, Dumper=_Plain, allow_unicode=True, sort_keys=False)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+# --- the command line --------------------------------------------------------------------------------
+
+
+def _foreign(variable: str) -> bool:
+    """Whether a variable of this machine would change what lmmbench does."""
+    name = variable.upper()
+    return name.endswith(("_API_KEY", "_PROXY", "_BASE_URL")) or name.startswith(("LMMBENCH_", "GITHUB_"))
+
+
+for _name in [name for name in os.environ if _foreign(name)]:
+    del os.environ[_name]
+
+
+def clean_env(**more: str) -> dict[str, str]:
+    """This process's environment, which knows no key and no proxy, with `more`."""
+    kept = {k: v for k, v in os.environ.items() if not _foreign(k)}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "120"} | more
+
+
+def start(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """`lmmbench ARGS…` as a process that runs on; `env` is added to a clean environment."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lmmbench", *map(str, args)], cwd=cwd, env=clean_env(**(env or {})),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+def lmmbench(
+    *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """`lmmbench ARGS…` to its end; `env` is added to a clean environment."""
+    process = start(*args, cwd=cwd, env=env)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+# --- the same inside this process: faster, and with a short backoff -----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a run ended: its folder, its exit code, why it stopped, the counts by status of each model."""
+
+    folder: Path
+    code: int
+    stop_reason: str
+    counts: dict[str, Counter[str]]
+
+
+def run_here(
+    cwd: Path, *, tasks: str = "p", models: str | None = None, run_id: str = "r", resume: bool = False, repeats: int = 1,
+    backoff_s: float = 0.01, min_coverage: float = 0.98, **execution: Any,
+) -> Ran:  # fmt: skip
+    """What `lmmbench run` does with cwd/tasks, cwd/providers.yaml and cwd/results. `execution`: the other keys of
+    `bench.Execution`, such as concurrency, deadline_s, max_cost."""
+    folder = cwd / "results" / run_id
+    if resume:
+        run_plan = plan.load(folder)
+        chosen = results.planned_packs(run_plan, cwd / "tasks")
+    else:
+        chosen = packs.select(tasks, cwd / "tasks")
+        planned, _ = bench.choose_models(models, config.load(cwd / "providers.yaml"))
+        run_plan = bench.make_plan(bench.RunOptions(tasks, models, repeats=repeats), run_id, planned, chosen)
+        bench.prepare_folder(folder, 0)
+        plan.save(run_plan, folder)
+    how = bench.Execution(backoff_s=backoff_s, **execution)
+    reason, caught = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))
+    published = bench.publish(folder, run_plan, chosen, cwd / "tasks")
+    return Ran(folder, bench.exit_code(published, caught, reason, min_coverage), reason, published.counts)
+
+
+# --- a run's files -----------------------------------------------------------------------------------
+
+
+def journal_of(run: Path) -> list[dict[str, Any]]:
+    """Every whole record of a run's journals, in order."""
+    return [r for path in sorted((run / "journal").glob("*.jsonl")) for _, r in journal.read(path) if r is not None]
+
+
+def rows_of(run: Path, model: str = "*") -> list[dict[str, Any]]:
+    """The rows of models/*.parquet as plain dicts."""
+    import pyarrow.parquet as pq
+
+    return [row for path in sorted((run / "models").glob(f"{model}.parquet")) for row in pq.ParquetFile(path).read().to_pylist()]  # fmt: skip
+
+
+def manifest_of(run: Path) -> dict[str, Any]:
+    """run.json."""
+    found: dict[str, Any] = json.loads((run / "run.json").read_bytes())
+    return found
