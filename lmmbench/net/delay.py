@@ -31,7 +31,8 @@ def duration(text: str) -> float | None:
     if not match or not any(match.groups()):
         return None
     hours, minutes, seconds, ms = (float(g or 0) for g in match.groups())
-    return hours * 3600 + minutes * 60 + seconds + ms / 1000
+    total = hours * 3600 + minutes * 60 + seconds + ms / 1000
+    return total if math.isfinite(total) else None
 
 
 def _number(text: str) -> float | None:

@@ -60,13 +60,15 @@ class Sender:
             async with asyncio.timeout(deadline_s):
                 async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as reply:
                     return Response(reply.status, reply.headers, await _read(reply))
+        except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
+            raise Fault("unreachable", f"cannot connect: {e}") from None
         except TimeoutError:
             raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=True) from None
         except aiohttp.ClientConnectorCertificateError as e:
             raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
         except aiohttp.ClientConnectorSSLError as e:
             raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:
+        except aiohttp.ClientConnectorError as e:
             raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
         except aiohttp.InvalidURL:
             raise Fault("config", "the endpoint's base_url is not a URL") from None

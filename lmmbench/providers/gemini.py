@@ -9,6 +9,7 @@ from typing import Any
 
 from lmmbench.faults import Fault
 from lmmbench.providers.http_faults import http_fault, parse_json
+from lmmbench.providers.lenient import count, mapping, objects, text
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
 _FINISH: dict[str, Finish] = {
@@ -51,38 +52,36 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     data = parse_json(body)
     if not isinstance(data, dict) or data.get("error"):
         raise http_fault(status, headers, body)
-    blocked = (data.get("promptFeedback") or {}).get("blockReason")
-    candidates = data.get("candidates")
+    blocked = text(mapping(data.get("promptFeedback")).get("blockReason"))
+    candidates = objects(data.get("candidates"))
     if blocked and not candidates:
-        return _reply(data, "", None, "refusal", str(blocked))
-    if not isinstance(candidates, list) or not candidates or not isinstance(candidates[0], dict):
+        return _reply(data, "", None, "refusal", blocked)
+    if not candidates:
         raise Fault("invalid", "the reply has no candidates", maybe_billed=True)
-    finish_raw = str(candidates[0].get("finishReason") or "")
+    finish_raw = text(candidates[0].get("finishReason")) or ""
     finish = _FINISH.get(finish_raw, "unknown")
-    parts = [p for p in (candidates[0].get("content") or {}).get("parts") or () if isinstance(p, dict)]
+    parts = objects(mapping(candidates[0].get("content")).get("parts"))
     if not parts and finish in ("stop", "unknown"):
         raise Fault("invalid", f"the reply has no parts (finishReason {finish_raw or 'missing'})", maybe_billed=True)
-    text = "".join(str(p.get("text", "")) for p in parts if not p.get("thought"))
-    thoughts = "".join(str(p.get("text", "")) for p in parts if p.get("thought"))
-    return _reply(data, text, thoughts or None, finish, finish_raw)
+    said = "".join(text(p.get("text")) or "" for p in parts if not p.get("thought"))
+    thoughts = "".join(text(p.get("text")) or "" for p in parts if p.get("thought"))
+    return _reply(data, said, thoughts or None, finish, finish_raw)
 
 
-def _reply(data: dict[str, Any], text: str, reasoning: str | None, finish: Finish, finish_raw: str) -> Reply:
+def _reply(data: dict[str, Any], said: str, reasoning: str | None, finish: Finish, finish_raw: str) -> Reply:
     return Reply(
-        text=text,
+        text=said,
         finish=finish,
         finish_raw=finish_raw,
         reasoning=reasoning,
-        usage=_usage(data.get("usageMetadata")),
-        served_model=data.get("modelVersion"),
-        request_id=data.get("responseId"),
+        usage=_usage(mapping(data.get("usageMetadata"))),
+        served_model=text(data.get("modelVersion")),
+        request_id=text(data.get("responseId")),
     )
 
 
-def _usage(usage: Any) -> Usage:
+def _usage(usage: dict[str, Any]) -> Usage:
     """Gemini counts thoughts outside the candidates' tokens; here they are inside `output`, as for every vendor."""
-    if not isinstance(usage, dict):
-        return Usage()
-    answer, thoughts = usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")
-    output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
-    return Usage(usage.get("promptTokenCount"), usage.get("cachedContentTokenCount"), output, thoughts)
+    answer, thoughts = count(usage.get("candidatesTokenCount")), count(usage.get("thoughtsTokenCount"))
+    output = None if answer is None and thoughts is None else count((answer or 0) + (thoughts or 0))
+    return Usage(count(usage.get("promptTokenCount")), count(usage.get("cachedContentTokenCount")), output, thoughts)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lmmbench.faults import Fault
+from lmmbench.faults import FAULTS, Fault
 from lmmbench.net.delay import LONGEST, duration, server_delay
 
 # Each pattern is tried on the error's own code, type and status words, then on its message.
@@ -15,7 +15,7 @@ BODY_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
         ("quota", r"insufficient_quota|credit_balance_exhausted|spend_limit|usage_limit_exceeded|billing|arrearage"),
-        ("quota", r"insufficient balance|\blimit: 0\b|PerDay|payment required"),
+        ("quota", r"insufficient balance|payment required"),
         ("rate", r"rate_limit|slow_down|RESOURCE_EXHAUSTED|too many requests|\b42901\b"),
         ("overload", r"overloaded|UNAVAILABLE"),
         ("policy", r"content_filter|content_policy|data_inspection_failed|\b4000[56]\b|moderation"),
@@ -27,6 +27,10 @@ BODY_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("config", r"model_not_found|unknown_model|\bNOT_FOUND\b|model .{0,80}(?:not found|does not exist|retired)"),
     )
 )
+
+
+# Said anywhere in a rate limit's body, it means that waiting does not help today (Google's QuotaFailure).
+_NO_QUOTA = re.compile(r"\blimit: 0\b|PerDay")
 
 
 def parse_json(body: bytes) -> Any:
@@ -45,11 +49,11 @@ def http_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     words = " ".join(str(error.get(k, "")) for k in ("code", "type", "status", "reason"))
     message = str(error.get("message", "")) or body[:200].decode("utf-8", "replace")
     details = json.dumps(error.get("details", ""), ensure_ascii=False) if error.get("details") else ""
-    kind = _by_body(words, message + " " + details) or _by_status(status)
+    kind = "quota" if _NO_QUOTA.search(message + details) else _by_body(words, message) or _by_status(status)
     delay = _retry_info(error)
     if delay is None:
         delay = server_delay(headers)
-    if kind == "rate" and delay is not None and delay > LONGEST:
+    if FAULTS[kind].attempts != 1 and delay is not None and delay > LONGEST:
         return Fault("quota", f"HTTP {status}: try again in {delay:.0f} s: {message[:200]}", retry_after=delay)
     return Fault(kind, f"HTTP {status}: {' '.join(message.split())[:300]}", retry_after=delay)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from lmmbench.faults import Fault
 from lmmbench.providers.http_faults import http_fault, parse_json
+from lmmbench.providers.lenient import count, mapping, objects
+from lmmbench.providers.lenient import text as text_of
 from lmmbench.providers.thinking import split_thinking
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
@@ -52,8 +54,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
         raise http_fault(status, headers, body)
     message, finish_raw = _first_choice(data)
     finish = _FINISH.get(finish_raw, "unknown")
-    refusal = message.get("refusal")
-    content = refusal or _text(message.get("content"))
+    refusal = text_of(message.get("refusal"))
+    content = refusal or _content_text(message.get("content"))
     text, inline = split_thinking(content or "")
     if refusal:
         finish = "refusal"
@@ -63,44 +65,45 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
         text=text,
         finish=finish,
         finish_raw=finish_raw,
-        reasoning=message.get("reasoning_content") or message.get("reasoning") or inline,
-        usage=_usage(data.get("usage"), model),
-        served_model=data.get("model"),
-        system_fingerprint=data.get("system_fingerprint"),
-        request_id=data.get("id"),
+        reasoning=_reasoning(message) or inline,
+        usage=_usage(mapping(data.get("usage")), model),
+        served_model=text_of(data.get("model")),
+        system_fingerprint=text_of(data.get("system_fingerprint")),
+        request_id=text_of(data.get("id")),
     )
 
 
+def _reasoning(message: dict[str, Any]) -> str | None:
+    """Reasoning under any of its names: DeepSeek, CLOVA and llama.cpp, vLLM and Upstage; Mistral's content list."""
+    thinking = [p for p in objects(message.get("content")) if p.get("type") == "thinking"]
+    inside = "".join(_content_text(p.get("thinking")) or "" for p in thinking)
+    return text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")) or inside or None
+
+
 def _first_choice(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    choices = data.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    choices = objects(data.get("choices"))
+    if not choices:
         raise Fault("invalid", "the reply has no choices", maybe_billed=True)
     message = choices[0].get("message")
     if not isinstance(message, dict):
         raise Fault("invalid", "the reply's choice has no message", maybe_billed=True)
-    return message, str(choices[0].get("finish_reason") or "")
+    return message, text_of(choices[0].get("finish_reason")) or ""
 
 
-def _text(content: Any) -> str | None:
-    """Text of a message's content: a string, or a list of parts of which only text counts."""
+def _content_text(content: Any) -> str | None:
+    """Text of a message's content: a string (also an empty one), or a list of parts of which only text counts."""
     if isinstance(content, list):
-        return "".join(str(p.get("text", "")) for p in content if isinstance(p, dict) and p.get("type") == "text")
+        return "".join(text_of(p.get("text")) or "" for p in objects(content) if p.get("type", "text") == "text")
     return content if isinstance(content, str) else None
 
 
-def _usage(usage: Any, model: Model) -> Usage:
+def _usage(usage: dict[str, Any], model: Model) -> Usage:
     """Counts with reasoning inside `output`, whichever way the vendor counts; null where not said."""
-    if not isinstance(usage, dict):
-        return Usage()
-    out = _count(usage.get("completion_tokens"))
-    reasoning = _count((usage.get("completion_tokens_details") or {}).get("reasoning_tokens"))
+    out = count(usage.get("completion_tokens"))
+    reasoning = count(mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     if out is not None and reasoning and model.reasoning_tokens == "outside":
-        out += reasoning
-    cached = _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens"))
+        out = count(out + reasoning)
+    cached = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
     if cached is None:
-        cached = _count(usage.get("prompt_cache_hit_tokens"))
-    return Usage(_count(usage.get("prompt_tokens")), cached, out, reasoning)
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        cached = count(usage.get("prompt_cache_hit_tokens"))
+    return Usage(count(usage.get("prompt_tokens")), cached, out, reasoning)
