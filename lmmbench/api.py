@@ -22,7 +22,8 @@ def load(path_or_glob: str | Path) -> pd.DataFrame:
     """
     import pyarrow as pa
 
-    found = sorted(glob.glob(str(path_or_glob)))  # noqa: PTH207 (the pattern may be absolute)
+    exact = Path(path_or_glob)  # a folder may be called "old [2026]"
+    found = [str(exact)] if exact.exists() else sorted(glob.glob(str(path_or_glob)))  # noqa: PTH207 (the pattern may be absolute)
     files = [f for p in found for f in _files(Path(p))]
     if not files:
         raise UsageError(f"no results at {path_or_glob}; give a run's folder, a model's parquet, or a glob of them")

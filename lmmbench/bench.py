@@ -93,7 +93,8 @@ def choose_models(
         if reason:
             skipped[name] = reason
         else:
-            chosen[name] = PlannedModel(model, endpoint, config.base_url(model.endpoint, endpoint))
+            url = config.base_url(model.endpoint, endpoint)
+            chosen[name] = PlannedModel(model, replace(endpoint, base_url=url, base_url_env=""))
     return chosen, skipped
 
 

@@ -276,6 +276,7 @@ def _planned(
     options: RunOptions, run_id: str | None, where: places.Places, dry_run: bool
 ) -> tuple[Path, Plan, list[Pack]]:
     from lmmbench import bench, config, packs, plan
+    from lmmbench.journal import check_free
 
     cfg = config.load(where.providers)
     if run_id is not None:
@@ -284,6 +285,7 @@ def _planned(
         raise UsageError("a run cannot be called 'latest', which always means the newest; choose another --run-id")
     folder = where.results / (run_id or plan.new_run_id())
     if (folder / "plan.json").exists():
+        check_free(folder / "journal" / "main.jsonl")
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}")
     if folder.exists():
         raise UsageError(f"{folder} exists and is no run; remove it, or choose another --run-id")

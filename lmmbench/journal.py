@@ -112,6 +112,13 @@ class Writer:
         self._lock.close()
 
 
+def check_free(path: Path) -> None:
+    """Raises UsageError (exit code 5) while a process writes to this journal."""
+    lock = path.with_suffix(".lock")
+    if lock.exists():
+        _lock(lock).close()
+
+
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

@@ -21,12 +21,12 @@ PLAN_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class PlannedModel:
-    """A model as resolved from providers.yaml, with its endpoint; no key is ever here."""
+    """A model as resolved from providers.yaml, with its endpoint. Its base_url is the one that is asked, also on resume,
+    whatever the environment says by then; no key is ever here."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     model: Model
     endpoint: Endpoint
-    base_url: str
 
 
 @dataclass(frozen=True, slots=True)

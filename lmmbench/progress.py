@@ -30,6 +30,12 @@ def waiting(lane: Lane, now: float) -> str:
     return f"waiting {wait:.0f} s for {lane.model.endpoint}" if wait >= 1 else lane.last_error
 
 
+def rate_text(lane: Lane, elapsed: float) -> str:
+    """Three figures at most, never an exponent."""
+    value = rate(lane, elapsed)
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
 def rate(lane: Lane, elapsed: float) -> float:
     return sum(lane.statuses.values()) / elapsed if elapsed > 0 else 0.0
 
@@ -44,7 +50,7 @@ def money_text(lane: Lane) -> str:
 def line(lane: Lane, elapsed: float, now: float) -> str:
     """One plain line of a model's progress."""
     parts = [
-        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate(lane, elapsed):.2g}/s", f"errors {errors(lane)}",
+        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate_text(lane, elapsed)}/s", f"errors {errors(lane)}",
         f"retries {lane.retries}", money_text(lane), waiting(lane, now),
     ]  # fmt: skip
     return " · ".join(p for p in parts if p)
@@ -58,7 +64,7 @@ def table(lanes: list[Lane], elapsed: float, now: float) -> Table:
         shown.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for lane in lanes:
         shown.add_row(
-            lane.model_id, f"{lane.done}/{lane.planned}", f"{rate(lane, elapsed):.2g}", str(errors(lane)),
+            lane.model_id, f"{lane.done}/{lane.planned}", rate_text(lane, elapsed), str(errors(lane)),
             str(lane.retries), money_text(lane), waiting(lane, now)[:60],
         )  # fmt: skip
     return shown

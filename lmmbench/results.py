@@ -308,7 +308,7 @@ def _rows(
                     **_outcome_columns(plan, pack.card, item, outcome, found, model_id, handles),
                 }  # fmt: skip
                 counts[row["status"]] += 1
-                yield row
+                yield {k: _clean(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
 def _outcome_columns(
@@ -327,24 +327,26 @@ def _outcome_columns(
         columns = {
             "status": rule.status if rule else "error",
             "error_kind": record["kind"],
-            "error": _clean(record["error"]),
+            "error": record["error"],
         }
-        return columns | ({"score": 0.0, "parse_status": "refuse"} if columns["status"] == "refused" else {})
+        if columns["status"] == "refused":
+            columns |= {"score": 0.0, "parse_status": "refuse", "metric_id": _metric_id(card.scorer_of(item.type).name)}
+        return columns
     if record["status"] == "unsupported":
         return {"status": "unsupported", "error": record["error"]}
     return _answer_columns(plan, card, item, record)
 
 
 def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
-    usage, answer = _usage(record), _clean(record["answer"]) or ""
+    usage, answer = _usage(record), _clean(record["answer"])
     spec = card.scorer_of(item.type)
     grade, metric_id, failure = _grade(spec, answer, item, record)
     return {
-        "status": record["status"], "answer": answer, "reasoning": _clean(record["reasoning"]), "finish": record["finish"],
+        "status": record["status"], "answer": answer, "reasoning": record["reasoning"], "finish": record["finish"],
         "served_model": record["served_model"], "system_fingerprint": record["system_fingerprint"],
         "request_sha": record["request_sha"], "prompt_sha": record["prompt_sha"], "order_json": _json(record["order"]),
         "error_kind": "scorer" if failure else None, "error": failure,
-        "score": grade.score if grade else None, "parsed": _clean(grade.parsed) if grade else None,
+        "score": grade.score if grade else None, "parsed": grade.parsed if grade else None,
         "parse_status": grade.parse_status if grade else None, "parse_rule": grade.parse_rule if grade else None,
         "metric_id": metric_id, "aux_json": _json(grade.aux) if grade and grade.aux else None,
         "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
@@ -384,9 +386,9 @@ def _json(value: Any) -> str:
     return _json_encoder().encode(value)
 
 
-def _clean(text: str | None) -> str | None:
+def _clean(text: str) -> str:
     """Lone surrogates cannot stand in parquet: they become U+FFFD there, and stay as they are in the journal."""
-    if text is None or text.isascii():
+    if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -423,7 +425,8 @@ def publish_manifest(
         "cost_usd": found.spent_usd, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
-    write_atomically(folder / "run.json", json.dumps(manifest, ensure_ascii=False, indent=1).encode() + b"\n")
+    text = _clean(json.dumps(manifest, ensure_ascii=False, indent=1))
+    write_atomically(folder / "run.json", text.encode() + b"\n")
     return manifest
 
 

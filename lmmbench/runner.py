@@ -49,6 +49,7 @@ class Lane:
     stopped: str = ""
     last_error: str = ""
     final_faults: Counter[str] = field(default_factory=Counter)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def done(self) -> int:
@@ -134,7 +135,10 @@ class Runner:
         self._stop.set()
 
     async def _ask_everything(self) -> None:
-        await asyncio.gather(*(self._dispatch(lane) for lane in self.lanes))
+        dispatchers = [asyncio.create_task(self._dispatch(lane)) for lane in self.lanes]
+        for lane, dispatcher in zip(self.lanes, dispatchers, strict=True):
+            lane.tasks.add(dispatcher)
+        await asyncio.gather(*dispatchers)
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -167,22 +171,31 @@ class Runner:
             if lane.stopped or self._stop.is_set():
                 return
             if reason := lane.provider.unsupported(request):
-                self._spawn(self._record_unsupported(lane, request, reason))
+                self._spawn(lane, self._record_unsupported(lane, request, reason))
                 continue
             worst = money.worst_cost(request, lane.model) or 0.0
             if not self._budget.reserve(worst):
                 lane.stopped = "budget: the next ask could go past the cap"
                 return
             queued = loop.time()
-            await lane.gate.acquire(sum(money.worst_tokens(request, lane.model)))
+            try:
+                await lane.gate.acquire(sum(money.worst_tokens(request, lane.model)))
+            except asyncio.CancelledError:
+                self._budget.settle(worst, 0.0)
+                if lane.stopped:
+                    return
+                raise
             if lane.stopped:
                 lane.gate.release()
+                self._budget.settle(worst, 0.0)
                 return
-            self._spawn(self._ask(lane, request, worst, queued))
+            self._spawn(lane, self._ask(lane, request, worst, queued))
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, lane: Lane, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
+        lane.tasks.add(task)
+        task.add_done_callback(lane.tasks.discard)
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
@@ -278,7 +291,7 @@ class Runner:
             nonlocal used
             fault = _fault(state)
             used += fault.rule.attempts > 0
-            return bool(lane.stopped) or loop.time() > until or 0 < fault.rule.attempts <= used
+            return bool(lane.stopped) or self._stop.is_set() or loop.time() > until or 0 < fault.rule.attempts <= used
 
         def wait(state: RetryCallState) -> float:
             ceiling = min(60.0, self._backoff_s * 2**state.attempt_number)
@@ -303,6 +316,9 @@ class Runner:
         stopped = [x for x in self.lanes if x is lane or (rule.stops == "endpoint" and x.gate is lane.gate)]
         for each in stopped:
             each.stopped = each.stopped or f"{fault.kind}: {fault.message}"
+            # what waits for a slot or a delay would wait for nothing; what is on the wire may end
+            for task in each.tasks - self._sending - {asyncio.current_task()}:
+                task.cancel()
 
     async def _record_unsupported(self, lane: Lane, request: Request, reason: str) -> None:
         await self._writer.append(

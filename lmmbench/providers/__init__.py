@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lmmbench import config
 from lmmbench.canon import sha256
-from lmmbench.faults import Fault, UsageError
+from lmmbench.faults import UsageError
 from lmmbench.net.http import Sender
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
@@ -49,6 +49,10 @@ class Dialect(Protocol):
 DIALECTS: dict[str, Dialect] = {"openai-chat": openai_chat, "gemini": gemini}
 
 
+SHORTEST_KEY = 8
+"""Characters. Every vendor's keys are longer."""
+
+
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
@@ -68,13 +72,9 @@ class HttpProvider:
         call = self._dialect.encode(request, self._model)
         url = self._url + call.path
         started = time.perf_counter()
-        try:
-            response = await self._sender.send(
-                url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s
-            )
-            reply = self._dialect.decode(response.status, response.headers, response.body, self._model)
-        except Fault as fault:
-            raise self._redacted(fault) from None
+        response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
+        body = self._without_key(response.body)
+        reply = self._dialect.decode(response.status, response.headers, body, self._model)
         return replace(
             reply,
             sent=call.sent,
@@ -83,12 +83,10 @@ class HttpProvider:
             latency_s=time.perf_counter() - started,
         )
 
-    def _redacted(self, fault: Fault) -> Fault:
-        """Vendors echo keys in error texts; the value never leaves here."""
-        if self._key and self._key in fault.message:
-            hidden = fault.message.replace(self._key, "[key]")
-            return Fault(fault.kind, hidden, retry_after=fault.retry_after, maybe_billed=fault.maybe_billed)
-        return fault
+    def _without_key(self, body: bytes) -> bytes:
+        """Servers echo keys, in errors and elsewhere: the value is taken out before anything is read, cut or kept.
+        A short one is a local server's placeholder (`EMPTY`), and a word like any other."""
+        return body.replace(self._key.encode(), b"[key]") if len(self._key) >= SHORTEST_KEY else body
 
     async def close(self) -> None:
         """The session is the sender's."""

@@ -1,0 +1,647 @@
+"""A whole run over real sockets: all models at once, limits kept, failures survived, nothing lost, nothing asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmmbench import packs, runner
+from lmmbench.faults import Fault
+from lmmbench.journal import Writer
+from lmmbench.net.limits import Gate
+from lmmbench.runner import Budget, Lane, Runner
+from lmmbench.types import Endpoint, Model, Reply, Request
+from tests.fake_server import RIGHT, Answer, Exchange, FakeServer, openai
+from tests.kit import (
+    clean_env,
+    journal_of,
+    lmmbench,
+    manifest_of,
+    providers_yaml,
+    rows_of,
+    run_here,
+    start,
+    write_pack,
+)
+
+Keys = set[tuple[str, str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with one pack `p` of 40 questions."""
+    write_pack(tmp_path / "tasks" / "p", 40)
+    return tmp_path
+
+
+def statuses(rows: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(r["status"] for r in rows)
+
+
+def answered(run: Path) -> Keys:
+    """(model, question) of every whole `done` in the journal, as the server knows them."""
+    return {(r["model"], f"{r['item']}번 문제: 알맞은 답은?") for r in journal_of(run) if r["t"] == "done"}
+
+
+def keys(exchanges: list[Exchange]) -> list[tuple[str, str]]:
+    """(model, question) of each, with the question as its first line."""
+    return [(x.model, x.question.split("\n")[0]) for x in exchanges]
+
+
+# --- all at once, each within its limits -------------------------------------------------------------
+
+
+def test_all_models_are_asked_at_the_same_time(home: Path) -> None:
+    """No model waits for another: every answer is held back until each of them has been asked."""
+    with FakeServer() as server:
+
+        def script(_: Exchange) -> Answer:
+            if {x.model for x in server.history} == {"sim-a", "sim-b", "sim-g"}:
+                server.let_go()
+            return Answer(held=True)
+
+        server.script = script
+        rows = {"sim-a": {}, "sim-b": {"endpoint": "b"}, "sim-g": {"endpoint": "g"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, {"g": {"api": "gemini"}})
+        ran = run_here(home, deadline_s=20)
+        assert (ran.code, ran.stop_reason) == (0, "")
+        assert ran.counts == {m: Counter(ok=40) for m in rows}
+        assert set(server.asked().values()) == {1}
+
+
+def test_an_endpoints_limit_is_reached_and_never_exceeded(home: Path) -> None:
+    """`concurrency` is the endpoint's, for all its models together, as the server sees it; another endpoint has its own."""
+    with FakeServer() as server:
+
+        def script(_: Exchange) -> Answer:
+            if server.peak == {"a": 3, "b": 5}:
+                server.let_go()
+            return Answer(held=True)
+
+        server.script = script
+        rows = {"sim-a": {"endpoint": "a"}, "sim-a2": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, {"a": {"concurrency": 3}, "b": {"concurrency": 5}})
+        ran = run_here(home, deadline_s=20)
+        assert ran.code == 0
+        assert server.peak == {"a": 3, "b": 5}
+
+
+def test_concurrency_can_be_fixed_for_a_run(home: Path) -> None:
+    """--concurrency replaces each endpoint's own number."""
+    with FakeServer() as server:
+
+        def script(_: Exchange) -> Answer:
+            if server.peak["sim"] == 7:
+                server.let_go()
+            return Answer(held=True)
+
+        server.script = script
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"))
+        assert run_here(home, concurrency=7, deadline_s=20).code == 0
+        assert server.peak == {"sim": 7}
+
+
+def test_a_rate_limit_holds_its_endpoint_and_no_other(home: Path) -> None:
+    """While a server says wait, nothing goes to any model of that endpoint, and the others finish meanwhile."""
+    with FakeServer() as server:
+
+        def script(x: Exchange) -> Answer | None:
+            if x.endpoint == "a":
+                server.let_go()
+                return Answer(status=429, headers={"Retry-After": "500"})
+            if sum(y.endpoint == "b" for y in server.history) == 40:
+                os.kill(os.getpid(), signal.SIGINT)  # b is through: enough was seen
+            return Answer(held=True)
+
+        server.script = script
+        rows = {"sim-a": {"endpoint": "a"}, "sim-a2": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, {"a": {"concurrency": 1}})
+        ran = run_here(home)
+        assert ran.code == 130
+        assert sum(x.endpoint == "a" for x in server.history) == 1
+        assert ran.counts["sim-b"] == {"ok": 40}
+
+
+def test_a_rate_limit_is_over_when_the_server_said(home: Path) -> None:
+    """The next ask comes no earlier than the server's delay, and the limit costs no question an attempt."""
+    told = [Answer(status=429, headers={"retry-after-ms": "300"}) for _ in range(8)]  # more than any fault's attempts
+    with FakeServer(told) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        ran = run_here(home)
+        assert ran.counts == {"sim-a": {"ok": 40}}
+        times = [x.at for x in server.history[:9]]
+        assert all(later - earlier >= 0.3 for earlier, later in pairwise(times))
+
+
+# --- faults ------------------------------------------------------------------------------------------
+
+
+def noise(x: Exchange) -> Answer | None:
+    """5 % 429, 2 % 500, 1 % resets and 1 % cut bodies, the same for the same question and attempt."""
+    draw = random.Random(f"{x.model} {x.question} {x.nth}").random()  # noqa: S311
+    if draw < 0.05:
+        return Answer(status=429, headers={"retry-after-ms": "5"})
+    if draw < 0.07:
+        return Answer(status=500, body="oops")
+    if draw < 0.08:
+        return Answer(end="reset")
+    return Answer(end="cut") if draw < 0.09 else None
+
+
+def test_noise_loses_nothing_and_no_failure_is_scored(tmp_path: Path) -> None:
+    """Under 429, 500, resets and cut bodies every question of every model is answered once, and every score is one of
+    an answer. What the rows say of attempts is what the server saw."""
+    write_pack(tmp_path / "tasks" / "p", 200)
+    with FakeServer(noise) as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=16)
+        ran = run_here(tmp_path)
+        assert (ran.code, ran.counts) == (0, {"sim-a": Counter(ok=200), "sim-b": Counter(ok=200)})
+        assert len(server.history) > 420
+        good = Counter(keys([x for x in server.sent if x.answer.status == 200]))
+        assert set(good.values()) == {1}
+        assert len(good) == 400
+        seen = Counter(keys(server.history))
+        rows = rows_of(ran.folder)
+        assert {(r["model"], f"{r['item_id']}번 문제: 알맞은 답은?"): r["attempts"] for r in rows} == seen
+        assert {r["answer"] for r in rows} == {RIGHT}
+        assert {r["score"] for r in rows} == {0.0, 1.0}
+
+
+def test_each_kind_of_failure_is_a_status_without_a_score(home: Path) -> None:
+    """A failure that stays is `error` or `invalid` with its kind and its attempts, its score is null, and the questions
+    beside it are answered."""
+    told = {
+        "q0001": Answer(status=500),
+        "q0002": Answer(body="<html>"),
+        "q0003": Answer(end="reset"),
+        "q0004": Answer(end="never"),
+        "q0005": Answer(status=413),
+        "q0006": Answer(status=400, body={"error": {"code": "content_policy_violation", "message": "no"}}),
+        "q0007": Answer(body=openai("반쯤", finish="length")),
+        "q0008": Answer(body=openai("", finish="content_filter")),
+        "q0009": Answer(status=400, body="bad parameter"),
+    }
+    with FakeServer(lambda x: told.get(x.question[:5])) as server:
+        providers_yaml(home / "providers.yaml", server.url, timeout_s=0.5, concurrency=2)
+        ran = run_here(home)
+        by_item = {r["item_id"]: r for r in rows_of(ran.folder)}
+        shown = {
+            i: (r["status"], r["error_kind"], r["attempts"], r["maybe_billed"], r["score"])
+            for i, r in by_item.items()
+            if i in told
+        }
+        assert shown == {
+            "q0001": ("error", "overload", 5, False, None),
+            "q0002": ("invalid", "invalid", 2, True, None),
+            "q0003": ("error", "network", 5, True, None),
+            "q0004": ("error", "timeout", 2, True, None),
+            "q0005": ("error", "too_large", 1, False, None),
+            "q0006": ("refused", "policy", 1, False, 0.0),
+            "q0007": ("truncated", None, 1, False, 0.0),
+            "q0008": ("refused", None, 1, False, 0.0),
+            "q0009": ("error", "request", 1, False, None),
+        }
+        assert by_item["q0005"]["answer"] is None
+        assert statuses(list(by_item.values())) == {"ok": 31, "error": 5, "invalid": 1, "refused": 2, "truncated": 1}
+        assert ran.code == 3
+
+        server.script = []
+        before = len(server.history)
+        again = run_here(home, resume=True)
+        asked = {x.question[:5] for x in server.history[before:]}
+        assert asked == {"q0001", "q0002", "q0003", "q0004", "q0005", "q0009"}
+        assert (again.code, again.counts["sim-a"]) == (0, {"ok": 37, "refused": 2, "truncated": 1})
+
+
+# --- what stops whom ---------------------------------------------------------------------------------
+
+
+def test_a_wrong_key_stops_the_model_and_leaves_the_others_whole(home: Path) -> None:
+    """401: the model is asked no more, the reason is said with the exit code 3, and another model of the same endpoint
+    is answered in full."""
+    with FakeServer(lambda x: Answer(status=401, body="no such key") if x.model == "sim-a" else None) as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"))
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        run = home / "results" / "r"
+        assert done.returncode == 3, done.stderr
+        assert sum(x.model == "sim-a" for x in server.history) <= 4
+        assert statuses(rows_of(run, "sim-b")) == {"ok": 40}
+        rows = rows_of(run, "sim-a")
+        assert set(statuses(rows)) == {"error", "skipped"}
+        assert all("401" in r["error"] and r["score"] is None for r in rows)
+        assert "stopped: auth: HTTP 401: no such key" in done.stderr
+        assert "lmmbench run --resume r" in done.stderr
+        assert done.stdout.splitlines()[-1] == f"run: {Path('results') / 'r'}"
+        assert manifest_of(run)["models"]["sim-a"]["coverage"] == 0
+
+
+def test_no_money_stops_the_endpoint(home: Path) -> None:
+    """402: no model of that account is asked again; other endpoints are answered in full."""
+    with FakeServer(lambda x: Answer(status=402) if x.endpoint == "a" and x.number >= 10 else None) as server:
+        rows = {"sim-a": {"endpoint": "a"}, "sim-a2": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows)
+        ran = run_here(home)
+        assert ran.code == 3
+        assert ran.counts["sim-b"] == {"ok": 40}
+        refused = [x for x in server.history if x.answer.status == 402]
+        assert len(refused) <= 4
+        for model in ("sim-a", "sim-a2"):
+            assert ran.counts[model]["skipped"] > 0
+            assert "402" in manifest_of(ran.folder)["models"][model]["stopped"]
+
+
+def test_three_refused_requests_in_a_row_stop_the_model(home: Path) -> None:
+    """400 three times in a row is the fault of the row in providers.yaml, not of a question."""
+    with FakeServer(lambda x: Answer(status=400, body="temperature") if x.model == "sim-a" else None) as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=1)
+        ran = run_here(home)
+        assert ran.counts == {"sim-a": {"error": 3, "skipped": 37}, "sim-b": {"ok": 40}}
+        assert sum(x.model == "sim-a" for x in server.history) == 3
+
+
+def test_refused_requests_among_answers_stop_nobody(home: Path) -> None:
+    """400 now and then is about a question: the model is asked everything."""
+    bad = {f"q{n:04}" for n in range(40) if n % 3}
+    with FakeServer(lambda x: Answer(status=400) if x.question[:5] in bad else None) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        assert run_here(home).counts["sim-a"] == {"ok": 14, "error": 26}
+
+
+def test_a_day_of_waiting_stops_the_endpoint_instead(home: Path) -> None:
+    """A delay of more than ten minutes is not waited for, whatever status it comes with; the rest goes on."""
+    day = {"Retry-After": "86400"}
+    with FakeServer(lambda x: Answer(status=429 if x.endpoint == "a" else 503, headers=day) if x.endpoint in ("a", "c") else None) as server:  # fmt: skip
+        rows = {"sim-a": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}, "sim-c": {"endpoint": "c"}}
+        providers_yaml(home / "providers.yaml", server.url, rows)
+        ran = run_here(home, deadline_s=5)
+        assert ran.stop_reason == ""
+        assert ran.counts["sim-b"] == {"ok": 40}
+        assert ran.counts["sim-a"]["skipped"] >= 36
+        assert ran.counts["sim-c"]["skipped"] >= 36
+
+
+def test_nobody_waits_for_a_model_that_is_stopped(home: Path) -> None:
+    """A question that waits for the server's delay waits no longer once its model is stopped: the run ends."""
+    with FakeServer() as server:
+
+        def script(x: Exchange) -> Answer:
+            if x.number == 0:
+                return Answer(status=429, headers={"Retry-After": "300"}, held=True)
+            server.let_go()
+            return Answer(status=401, delay_s=0.1)
+
+        server.script = script
+        providers_yaml(home / "providers.yaml", server.url, concurrency=2)
+        ran = run_here(home, deadline_s=3)
+        assert ran.counts["sim-a"]["skipped"] >= 38
+        assert "401" in manifest_of(ran.folder)["models"]["sim-a"]["stopped"]
+        assert ran.stop_reason == ""
+
+
+def test_a_dead_server_stops_its_endpoint_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens there any more: a few tries, then the endpoint is left alone."""
+    with FakeServer() as gone:
+        pass
+    monkeypatch.setenv("SIM_KEY", "k")
+    with FakeServer() as server:
+        rows = {"sim-a": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        at = {"a": {"base_url": f"{gone.url}/v1", "key_env": "SIM_KEY"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, at)
+        ran = run_here(home)
+        assert ran.counts["sim-b"] == {"ok": 40}
+        assert ran.counts["sim-a"]["error"] > 0
+        assert ran.counts["sim-a"]["error"] + ran.counts["sim-a"]["skipped"] == 40
+        assert all("cannot connect" in r["error"] for r in rows_of(ran.folder, "sim-a"))
+
+
+# --- interruption, crash, resume ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals for a child")
+def test_a_signal_publishes_what_was_answered_and_resume_finishes(
+    home: Path, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C and SIGTERM: answers on the wire are waited for and published, the rest is `skipped`, the command that
+    goes on is printed; it asks nothing that was answered again."""
+    run = home / "results" / "r"
+
+    def script(x: Exchange) -> Answer | None:
+        if x.number < 10:
+            return None
+        return Answer(held=True) if x.number < 14 else Answer(end="never")
+
+    with FakeServer(script) as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"))
+        process = start("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        server.wait_until(lambda: len(server.history) >= 14)
+        process.send_signal(number)
+        server.let_go()
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == code, err
+        assert "lmmbench run --resume r" in err
+        assert out.splitlines()[-1].startswith("run: ")
+        whole = set(keys(server.sent))
+        assert len(whole) >= 10
+        assert answered(run) == whole
+        rows = rows_of(run)
+        assert statuses(rows) == {"ok": len(whole), "skipped": 80 - len(whole)}
+        assert {r["error_kind"] for r in rows if r["status"] == "skipped"} == {"interrupted"}
+        assert manifest_of(run)["stop_reason"] == "interrupted"
+
+        server.script, before = [], len(server.history)
+        again = lmmbench("run", "--resume", "r", cwd=home)
+        assert again.returncode == 0, again.stderr
+        assert not whole & set(keys(server.history[before:]))
+        assert statuses(rows_of(run)) == {"ok": 80}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_second_signal_waits_for_nobody(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With answers outstanding that never come, a second signal ends the run at once, published."""
+    monkeypatch.setattr(runner, "DRAIN_S", 3600.0)
+
+    def script(x: Exchange) -> Answer | None:
+        if x.number == 13:  # the endpoint's four slots are taken, so ten answers are in the journal
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return Answer(end="never") if x.number >= 10 else None
+
+    with FakeServer(script) as server:
+        providers_yaml(home / "providers.yaml", server.url)
+        ran = run_here(home)
+        rows = rows_of(ran.folder)
+        assert ran.code in (130, 143)
+        assert statuses(rows) == {"ok": 10, "skipped": 30}
+        assert sum(r["maybe_billed"] for r in rows) == 4
+
+
+KILLS = 5
+LIMIT = 4
+
+
+def test_kill_9_loses_no_answer_and_bills_few_twice(tmp_path: Path) -> None:
+    """Killed at five seeded moments and resumed: no answer that is whole in the journal is asked again, by the server's
+    own history; at most `concurrency` asks a kill are sent twice, and every one of them is marked `maybe_billed`."""
+    write_pack(tmp_path / "tasks" / "p", 60)
+    run, draw = tmp_path / "results" / "r", random.Random(20261101)  # noqa: S311
+    with FakeServer(lambda _: Answer(delay_s=draw.uniform(0, 0.01))) as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=LIMIT)
+        command = ["run", "--tasks", "p", "--run-id", "r"]
+        safe: list[tuple[int, Keys]] = []
+        for _ in range(KILLS):
+            moment = len(server.history) + draw.randint(1, 20)
+            process = start(*command, cwd=tmp_path)
+            server.wait_until(lambda moment=moment: len(server.history) >= moment)  # type: ignore[misc]
+            process.kill()
+            process.communicate(timeout=30)
+            assert process.returncode not in (0, 3), "it ended before it was killed"
+            safe.append((len(server.history), answered(run)))
+            command = ["run", "--resume", "r"]
+        done = lmmbench(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+        assert [len(found) for _, found in safe] == sorted(len(found) for _, found in safe)
+        for heard, found in safe:
+            assert not found & set(keys(server.history[heard:])), "an answer in the journal was asked for again"
+        asked = Counter(keys(server.history))
+        assert len(asked) == 120
+        assert asked.total() - 120 <= KILLS * LIMIT
+        rows = rows_of(run)
+        assert statuses(rows) == {"ok": 120}
+        billed = {(r["model"], f"{r['item_id']}번 문제: 알맞은 답은?") for r in rows if r["maybe_billed"]}
+        assert {key for key, times in asked.items() if times > 1} <= billed
+        assert len(billed) <= KILLS * LIMIT
+        assert not manifest_of(run)["damaged_records"]
+
+
+def test_resume_asks_where_the_plan_says(home: Path) -> None:
+    """A run is one server's answers: on resume another address in the environment is not asked in its place."""
+    with FakeServer([Answer(status=413)]) as server, FakeServer() as other:
+        providers_yaml(home / "providers.yaml", server.url, base_url="", base_url_env="SIM_URL")
+        for url in (server.url, other.url):
+            options = ["--resume", "r"] if url == other.url else ["--tasks", "p", "--run-id", "r"]
+            done = lmmbench("run", *options, cwd=home, env={"SIM_URL": url + "/sim/v1"})
+        assert other.history == [], done.stderr
+
+
+def test_a_running_run_is_busy(home: Path) -> None:
+    """Two processes on one folder: the second exits 5 at once, by either name, and harms nothing."""
+    with FakeServer(lambda _: Answer(held=True)) as server:
+        providers_yaml(home / "providers.yaml", server.url)
+        first = start("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        server.wait_until(lambda: len(server.history) == 4)
+        resumed = lmmbench("run", "--resume", "r", cwd=home)
+        named = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        assert len(server.history) == 4
+        server.let_go()
+        _, err = first.communicate(timeout=30)
+        assert first.returncode == 0, err
+        assert statuses(rows_of(home / "results" / "r")) == {"ok": 40}
+        assert set(server.asked().values()) == {1}
+        assert (resumed.returncode, named.returncode) == (5, 5), resumed.stderr + named.stderr
+
+
+def test_a_stopped_run_sends_nothing_more(tmp_path: Path) -> None:
+    """Once a run is told to stop, asks on the wire may end, and one that fails is not sent again."""
+    pack = packs.load(write_pack(tmp_path / "p", 8))
+
+    class Falling:
+        """Each ask fails, but only once the run has been stopped."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+            self.two, self.stopped = asyncio.Event(), asyncio.Event()
+
+        def unsupported(self, request: Request) -> str:
+            return ""
+
+        async def ask(self, request: Request) -> Reply:
+            self.asked += 1
+            if self.asked == 2:
+                self.two.set()
+            await self.stopped.wait()
+            raise Fault("overload", "HTTP 503")
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    async def main() -> tuple[int, int]:
+        provider = Falling()
+        todo = (packs.request(pack, i, 0, seed=0) for i in pack.items)
+        lane = Lane("sim-a", SIM, provider, Gate(Endpoint("openai-chat", concurrency=2)), todo, 8)
+        writer = Writer(tmp_path / "main.jsonl")
+        asking = Runner(writer, [lane], budget=Budget(None), backoff_s=0.001)
+        running = asyncio.create_task(asking.run())
+        await provider.two.wait()
+        asking.stop("interrupted")
+        provider.stopped.set()
+        await running
+        await writer.close()
+        return provider.asked, lane.on_wire
+
+    assert asyncio.run(main()) == (2, 0)
+
+
+SIM = Model("sim", "sim-a", "Simulated", "Sim", "overseas")
+
+
+# --- money, time -------------------------------------------------------------------------------------
+
+
+def test_the_cap_holds_when_answers_cost_more_than_the_worst_case(home: Path) -> None:
+    """When the budget is used up nothing more is sent: the rest is skipped(budget), exit 3; what was spent still counts
+    on resume, where a higher cap goes on."""
+    run = home / "results" / "r"
+    with FakeServer(lambda _: Answer(usage=(10, 10_000))) as server:  # 0.01 dollars each, against a cap of 64 tokens
+        price = {"input": 1.0, "output": 1.0}
+        providers_yaml(
+            home / "providers.yaml", server.url, {"sim-a": {"price": price}}, key_env="SIM_KEY", concurrency=1
+        )
+        env = {"SIM_KEY": "k"}
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", "--max-cost", "0.05", cwd=home, env=env)
+        assert done.returncode == 3, done.stderr
+        rows = rows_of(run)
+        asked = len(server.history)
+        assert 5 <= asked <= 6, "the one that was reserved already may still go"
+        assert statuses(rows) == {"ok": asked, "skipped": 40 - asked}
+        assert {r["error_kind"] for r in rows if r["status"] == "skipped"} == {"budget"}
+        assert manifest_of(run)["cost_usd"] == pytest.approx(asked * 0.01001)
+
+        same = lmmbench("run", "--resume", "r", "--max-cost", "0.05", cwd=home, env=env)
+        assert (same.returncode, len(server.history)) == (3, asked), same.stderr
+        more = lmmbench("run", "--resume", "r", "--max-cost", "1", cwd=home, env=env)
+        assert (more.returncode, len(server.history)) == (0, 40), more.stderr
+
+
+def test_a_stopped_model_gives_back_what_it_reserved(home: Path) -> None:
+    """The money that a stopped model had set aside for its next question is there for the others: 40 questions at 64
+    dollars fit under a cap of 40 x 64."""
+    with FakeServer(lambda x: Answer(status=401) if x.model == "sim-a" else Answer(usage=(10, 64))) as server:
+        price = {"input": 0.0, "output": 1_000_000.0}
+        rows = {"sim-a": {"price": price}, "sim-b": {"price": price}}
+        providers_yaml(home / "providers.yaml", server.url, rows, concurrency=1)
+        ran = run_here(home, max_cost=40 * 64.0)
+        assert (ran.stop_reason, ran.counts["sim-b"]) == ("", {"ok": 40})
+
+
+def test_an_estimate_above_the_cap_sends_nothing(home: Path) -> None:
+    """What may cost more than the cap, or an unknown sum, does not start: exit 2, and the server is not touched."""
+    with FakeServer() as server:
+        rows = {"sim-a": {"price": {"input": 100.0, "output": 100.0}}, "sim-b": {}}
+        providers_yaml(home / "providers.yaml", server.url, rows, key_env="SIM_KEY")
+        for model, word in (("sim-a", "--max-cost"), ("sim-b", "--allow-unknown-cost")):
+            done = lmmbench(
+                "run", "--tasks", "p", "--models", model, "--max-cost", "0.01", cwd=home, env={"SIM_KEY": "k"}
+            )
+            assert done.returncode == 2
+            assert word in done.stderr
+        assert server.history == []
+
+
+def test_the_deadline_ends_a_run_in_good_order(home: Path) -> None:
+    """At the deadline nothing more is sent, what was answered is published, the rest is skipped(deadline), exit 3."""
+    with FakeServer(lambda _: Answer(delay_s=0.1)) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        ran = run_here(home, deadline_s=0.55)
+        rows = rows_of(ran.folder)
+        assert (ran.code, ran.stop_reason) == (3, "deadline")
+        assert statuses(rows) == {"ok": len(server.sent), "skipped": 40 - len(server.sent)}
+        assert {r["error_kind"] for r in rows if r["status"] == "skipped"} == {"deadline"}
+
+
+# --- keys, strange replies ---------------------------------------------------------------------------
+
+
+def everything(run: Path) -> str:
+    """All that a run wrote, with the parquet files unpacked, as one text."""
+    import pyarrow.parquet as pq
+
+    files = [f for f in run.rglob("*") if f.is_file()]
+    tables = [str(pq.ParquetFile(f).read().to_pylist()) for f in files if f.suffix == ".parquet"]
+    return "\n".join([f.read_bytes().decode("latin-1") for f in files] + tables + [f.name for f in files])
+
+
+@pytest.mark.parametrize("api", ["openai-chat", "gemini"])
+def test_a_key_stands_in_no_file_and_no_output(home: Path, api: str) -> None:
+    """The key goes into the request's header and nowhere else, also when a server echoes it: in error texts of any
+    length (where a cut may leave a part of it), in pages, in error objects of a 200, and in an answer."""
+    key = "sk-sim-" + random.Random(7).randbytes(24).hex()  # noqa: S311
+
+    def script(x: Exchange) -> Answer | None:
+        number = int(x.question[1:5])
+        text = "한 " * (number * 5) + f"bad key {key} given"
+        return [
+            Answer(status=413, body={"error": {"message": text}}),
+            Answer(status=413, body=text),
+            Answer(body=f"<html>{text}"),
+            Answer(body={"error": {"code": "request_too_large", "message": text}}),
+            Answer(text=f"{RIGHT} ({key})"),
+            None,
+        ][number % 6]
+
+    with FakeServer(script) as server:
+        providers_yaml(home / "providers.yaml", server.url, api=api, key_env="SIM_KEY")
+        options = ["--tasks", "p", "--limit", "30", "--run-id", "r", "--allow-unknown-cost", "--debug"]
+        done = lmmbench("run", *options, cwd=home, env={"SIM_KEY": key})
+        assert done.returncode == 3, done.stderr
+        assert all(key in str(x.headers) for x in server.history)
+        assert not any(key in x.path or key in str(x.body) for x in server.history)
+        found = everything(home / "results" / "r") + done.stdout + done.stderr
+        pieces = [key[:12], key[20:32], key[-12:]]
+        leaks = [line[:300] for line in found.splitlines() if any(piece in line for piece in pieces)]
+        assert not leaks, "the key, or a part of it"
+
+
+@pytest.mark.parametrize("placeholder", ["A", "EMPTY", "ok"])
+def test_a_placeholder_key_changes_no_answer(home: Path, monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
+    """Local servers take any text as a key; hiding keys never touches what a model said or how it was counted."""
+    monkeypatch.setenv("SIM_KEY", placeholder)
+    with FakeServer(text=f"{placeholder} ok 정답: A") as server:
+        providers_yaml(home / "providers.yaml", server.url, key_env="SIM_KEY")
+        rows = rows_of(run_here(home).folder)
+        assert {(r["answer"], r["output_tokens"], r["served_model"]) for r in rows} == {(f"{placeholder} ok 정답: A", 5, "sim-a")}  # fmt: skip
+
+
+def test_strange_replies_do_not_break_a_run(home: Path) -> None:
+    """Lone surrogates, NUL, wrong types and absurd counts anywhere in a reply: the run ends and publishes every answer."""
+    odd = "\ud800\x00\u202e정답: A"
+
+    def script(x: Exchange) -> Answer | None:
+        body = openai(odd if x.number % 2 else RIGHT)
+        choice = body["choices"][0]
+        choice["message"]["reasoning_content"] = [odd, ["음"], {"a": odd}, 5, True][x.number % 5]
+        choice["finish_reason"] = ["stop", odd, 5, {"a": 1}, None][x.number % 5]
+        body |= {"model": [odd, 5, None, [], {"a": odd}][x.number % 5]}
+        body |= {
+            "system_fingerprint": [5, odd, {}, True, 1.5][x.number % 5],
+            "id": [5, odd, {}, True, 1.5][x.number % 5],
+        }
+        body["usage"] = [{"prompt_tokens": 10**400, "completion_tokens": 2**64}, odd, 5, {"prompt_tokens": odd}, None][x.number % 5]  # fmt: skip
+        return Answer(body=json.dumps(body))
+
+    with FakeServer(script) as server:
+        price = {"input": 1.0, "output": 1.0}
+        providers_yaml(home / "providers.yaml", server.url, {"sim-a": {"price": price}})
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        assert done.returncode == 0, done.stderr
+        rows = rows_of(home / "results" / "r")
+        assert statuses(rows) == {"ok": 40}
+        assert len(server.history) == 40
+
+
+def test_the_command_needs_nothing_of_this_process(home: Path) -> None:
+    """The kit's environment alone is enough: the tests' results do not hang on this machine's settings."""
+    done = subprocess.run([sys.executable, "-m", "lmmbench", "--version"], cwd=home, env=clean_env(), capture_output=True, check=False)  # fmt: skip
+    assert done.returncode == 0
