@@ -20,6 +20,7 @@ from lmmbench import config, money, packs, plan, runner
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Writer
+from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
 from lmmbench.places import Places
 from lmmbench.plan import Plan, PlannedModel, PlannedPack
@@ -118,7 +119,7 @@ def _listens(url: str) -> bool:
     """Whether a keyless local port takes a connection. Nothing is sent. Other hosts are taken at their word."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if not config.is_loopback(host):
+    if not is_loopback(host):
         return True
     try:
         socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), timeout=2).close()
@@ -370,14 +371,16 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
     from lmmbench import results
     from lmmbench.analysis import matrix
 
+    # the commit mark goes first, and comes back last: it never vouches for files of another publishing
+    (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
     items = results.items_of(folder, run_plan, tasks_dir)
     found = results.index(folder, run_plan)
-    counts = results.publish_models(folder, run_plan, items, found)
+    counts, scored = results.publish_models(folder, run_plan, items, found)
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
-    manifest = results.publish_manifest(folder, run_plan, found, counts, simulated, git_sha())
+    manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
     return Published(cells, counts, manifest)
 
 
@@ -392,14 +395,11 @@ def git_sha() -> str:
 
 def exit_code(published: Published, caught: int, stop_reason: str, min_coverage: float) -> int:
     """The run's exit code, from what is on the disk."""
-    from lmmbench.results import coverage
-    from lmmbench.types import SCORED
-
     if caught:
         return 128 + caught
-    if not any(c[s] for c in published.counts.values() for s in SCORED) or stop_reason == "disk":
+    covered = [m["coverage"] for m in published.manifest["models"].values()]
+    if not any(covered) or stop_reason == "disk":
         return 4
-    covered = [coverage(c) for c in published.counts.values()]
     return 3 if any(c is not None and c < min_coverage for c in covered) else 0
 
 

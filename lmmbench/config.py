@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from lmmbench.doors import decode, nearest, read_yaml
 from lmmbench.faults import UsageError
+from lmmbench.net.hosts import is_loopback
 from lmmbench.types import _STRICT, Endpoint, Model
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -91,15 +91,6 @@ def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:
 def is_remote(endpoint: Endpoint) -> bool:
     """Whether asks of this endpoint go over HTTP."""
     return endpoint.api in ("openai-chat", "gemini")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_url(name: str, endpoint: Endpoint, url: str, where: str = "") -> None:

@@ -137,7 +137,7 @@ def _check_answerable(item: Item, where: str) -> None:
         raise UsageError(f"{where}item {item.id!r} has no target; add the right answer")
     if len(item.options) > len(LETTERS):
         raise UsageError(f"{where}item {item.id!r} has {len(item.options)} options; {len(LETTERS)} is the most")
-    if item.options and not (item.targets[0].isdecimal() and 1 <= int(item.targets[0]) <= len(item.options)):
+    if item.options and item.targets[0] not in map(str, range(1, len(item.options) + 1)):
         raise UsageError(
             f"{where}item {item.id!r}: targets must hold the number of one option, 1 to {len(item.options)}"
         )

@@ -22,9 +22,8 @@ from lmmbench.faults import FAULTS, UsageError
 from lmmbench.files import read_parquet, write_atomically, write_parquet
 from lmmbench.journal import Record
 from lmmbench.plan import Plan
-from lmmbench.prompts import LETTERS
 from lmmbench.scorers import Grade, scorer
-from lmmbench.types import SCORED, AskKey, Item, Provenance, Usage
+from lmmbench.types import AskKey, Item, Provenance, Usage
 
 SCHEMA_VERSION = 1
 BATCH = 8192
@@ -209,6 +208,7 @@ class Index:
     end: Record = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     spent_usd: float = 0.0
+    tokens: Counter[str] = field(default_factory=Counter)
     served: dict[str, Counter[str]] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
@@ -242,6 +242,8 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
     if record["t"] == "done":
         found.spent_usd += _cost(plan, record) or 0.0
+        usage = _usage(record)
+        found.tokens.update({"input": usage.input or 0, "output": usage.output or 0})
     rank = {"done": 3, "fail": 2}[record["t"]]
     # a refusal by policy comes as a fault, and is an answer all the same
     status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
@@ -264,21 +266,24 @@ def _cost(plan: Plan, record: Record) -> float | None:
 # --- rows --------------------------------------------------------------------------------------------
 
 
-def publish_models(folder: Path, plan: Plan, items: Mapping[ItemKey, Item], found: Index) -> dict[str, Counter[str]]:
-    """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns the counts by
-    status of each model."""
+def publish_models(
+    folder: Path, plan: Plan, items: Mapping[ItemKey, Item], found: Index
+) -> tuple[dict[str, Counter[str]], Counter[str]]:
+    """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns, for each model,
+    the counts by status and the number of scored rows."""
     (folder / "models").mkdir(exist_ok=True)
     handles = {path: path.open("rb") for path in {o.path for o in found.outcomes.values() if o.path}}
     counts: dict[str, Counter[str]] = {}
+    scored: Counter[str] = Counter()
     try:
         for model_id in plan.models:
             counts[model_id] = Counter()
-            rows = _rows(plan, items, found, model_id, handles, counts[model_id])
+            rows = _rows(plan, items, found, model_id, handles, counts[model_id], scored)
             write_parquet(folder / "models" / f"{model_id}.parquet", row_schema(), _batches(rows))
     finally:
         for handle in handles.values():
             handle.close()
-    return counts
+    return counts, scored
 
 
 def _rows(
@@ -288,6 +293,7 @@ def _rows(
     model_id: str,
     handles: Mapping[Path, Any],
     counts: Counter[str],
+    scored: Counter[str],
 ) -> Iterator[Record]:
     planned = plan.models[model_id]
     fixed = {
@@ -308,6 +314,7 @@ def _rows(
                     **_outcome_columns(plan, pack.card, item, outcome, found, model_id, handles),
                 }  # fmt: skip
                 counts[row["status"]] += 1
+                scored[model_id] += row.get("score") is not None
                 yield {k: _clean(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
@@ -404,7 +411,13 @@ def _batches(rows: Iterator[Record]) -> Iterator[list[Record]]:
 
 
 def publish_manifest(
-    folder: Path, plan: Plan, found: Index, counts: Mapping[str, Counter[str]], simulated: bool, git_sha: str
+    folder: Path,
+    plan: Plan,
+    found: Index,
+    counts: Mapping[str, Counter[str]],
+    scored: Mapping[str, int],
+    simulated: bool,
+    git_sha: str,
 ) -> dict[str, Any]:
     """Write run.json, the commit mark, last. Returns it."""
     total: Counter[str] = sum(counts.values(), Counter())
@@ -417,12 +430,12 @@ def publish_manifest(
         "damaged_records": found.damaged,
         "models": {
             m: {
-                "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c),
+                "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
                 "stopped": found.end.get("stopped", {}).get(m), "served_models": sorted(found.served.get(m, {})),
             }
             for m, c in counts.items()
         },
-        "cost_usd": found.spent_usd, "ended_at": found.end.get("at"),
+        "cost_usd": found.spent_usd, "tokens": dict(found.tokens), "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
     text = _clean(json.dumps(manifest, ensure_ascii=False, indent=1))
@@ -430,12 +443,7 @@ def publish_manifest(
     return manifest
 
 
-def coverage(counts: Mapping[str, int]) -> float | None:
+def coverage(counts: Mapping[str, int], scored: int) -> float | None:
     """scored / (planned - unsupported); None when everything is unsupported."""
     able = sum(counts.values()) - counts.get("unsupported", 0)
-    return sum(counts.get(s, 0) for s in SCORED) / able if able else None
-
-
-def shown_options(item: Item, order: Sequence[int]) -> list[str]:
-    """The options as a model saw them, with their letters."""
-    return [f"{LETTERS[p]}. {item.options[n - 1]}" for p, n in enumerate(order)]
+    return scored / able if able else None

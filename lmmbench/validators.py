@@ -91,9 +91,11 @@ def options_and_gold(items: Sequence[Item]) -> Problems:
     for item in items:
         if not is_closed(item):
             continue
+        if not all(squeeze(o) for o in item.options):
+            yield Problem(item.id, "options", "an option is empty")
         if len({squeeze(o) for o in item.options}) != len(item.options):
             yield Problem(item.id, "options", "two options are the same text")
-        if len(item.targets) != 1 or not item.targets[0].isdigit() or not 0 <= gold_index(item) < len(item.options):
+        if len(item.targets) != 1 or item.targets[0] not in map(str, range(1, len(item.options) + 1)):
             yield Problem(item.id, "gold", f"targets must hold the number of one option, 1 to {len(item.options)}")
         if item.type != "reject" and any(_ALL_OR_NONE.match(o) for o in item.options):
             yield Problem(item.id, "options", "an all-or-none option is allowed in type reject only")
@@ -216,7 +218,9 @@ Solver = Callable[[Item], int]
 
 def _overlap(item: Item) -> int:
     stem = set(" ".join(item.fields.values()))
-    return max(range(len(item.options)), key=lambda i: len(stem & set(item.options[i])) / len(set(item.options[i])))
+    return max(
+        range(len(item.options)), key=lambda i: len(stem & set(item.options[i])) / max(1, len(set(item.options[i])))
+    )
 
 
 SOLVERS: dict[str, Solver] = {

@@ -135,13 +135,13 @@ def test_a_rate_limit_holds_its_endpoint_and_no_other(home: Path) -> None:
 
 def test_a_rate_limit_is_over_when_the_server_said(home: Path) -> None:
     """The next ask comes no earlier than the server's delay, and the limit costs no question an attempt."""
-    told = [Answer(status=429, headers={"retry-after-ms": "300"}) for _ in range(8)]  # more than any fault's attempts
+    told = [Answer(status=429, headers={"retry-after-ms": "120"}) for _ in range(8)]  # more than any fault's attempts
     with FakeServer(told) as server:
         providers_yaml(home / "providers.yaml", server.url, concurrency=1)
         ran = run_here(home)
         assert ran.counts == {"sim-a": {"ok": 40}}
         times = [x.at for x in server.history[:9]]
-        assert all(later - earlier >= 0.3 for earlier, later in pairwise(times))
+        assert all(later - earlier >= 0.12 for earlier, later in pairwise(times))
 
 
 # --- faults ------------------------------------------------------------------------------------------
@@ -503,26 +503,18 @@ SIM = Model("sim", "sim-a", "Simulated", "Sim", "overseas")
 def test_the_cap_holds_when_answers_cost_more_than_the_worst_case(home: Path) -> None:
     """When the budget is used up nothing more is sent: the rest is skipped(budget), exit 3; what was spent still counts
     on resume, where a higher cap goes on."""
-    run = home / "results" / "r"
     with FakeServer(lambda _: Answer(usage=(10, 10_000))) as server:  # 0.01 dollars each, against a cap of 64 tokens
         price = {"input": 1.0, "output": 1.0}
-        providers_yaml(
-            home / "providers.yaml", server.url, {"sim-a": {"price": price}}, key_env="SIM_KEY", concurrency=1
-        )
-        env = {"SIM_KEY": "k"}
-        done = lmmbench("run", "--tasks", "p", "--run-id", "r", "--max-cost", "0.05", cwd=home, env=env)
-        assert done.returncode == 3, done.stderr
-        rows = rows_of(run)
+        providers_yaml(home / "providers.yaml", server.url, {"sim-a": {"price": price}}, concurrency=1)
+        ran = run_here(home, max_cost=0.05)
         asked = len(server.history)
         assert 5 <= asked <= 6, "the one that was reserved already may still go"
-        assert statuses(rows) == {"ok": asked, "skipped": 40 - asked}
-        assert {r["error_kind"] for r in rows if r["status"] == "skipped"} == {"budget"}
-        assert manifest_of(run)["cost_usd"] == pytest.approx(asked * 0.01001)
+        assert (ran.code, ran.counts["sim-a"]) == (3, {"ok": asked, "skipped": 40 - asked})
+        assert {r["error_kind"] for r in rows_of(ran.folder) if r["status"] == "skipped"} == {"budget"}
+        assert manifest_of(ran.folder)["cost_usd"] == pytest.approx(asked * 0.01001)
 
-        same = lmmbench("run", "--resume", "r", "--max-cost", "0.05", cwd=home, env=env)
-        assert (same.returncode, len(server.history)) == (3, asked), same.stderr
-        more = lmmbench("run", "--resume", "r", "--max-cost", "1", cwd=home, env=env)
-        assert (more.returncode, len(server.history)) == (0, 40), more.stderr
+        assert (run_here(home, resume=True, max_cost=0.05).code, len(server.history)) == (3, asked)
+        assert (run_here(home, resume=True, max_cost=1.0).code, len(server.history)) == (0, 40)
 
 
 def test_a_stopped_model_gives_back_what_it_reserved(home: Path) -> None:
@@ -534,20 +526,6 @@ def test_a_stopped_model_gives_back_what_it_reserved(home: Path) -> None:
         providers_yaml(home / "providers.yaml", server.url, rows, concurrency=1)
         ran = run_here(home, max_cost=40 * 64.0)
         assert (ran.stop_reason, ran.counts["sim-b"]) == ("", {"ok": 40})
-
-
-def test_an_estimate_above_the_cap_sends_nothing(home: Path) -> None:
-    """What may cost more than the cap, or an unknown sum, does not start: exit 2, and the server is not touched."""
-    with FakeServer() as server:
-        rows = {"sim-a": {"price": {"input": 100.0, "output": 100.0}}, "sim-b": {}}
-        providers_yaml(home / "providers.yaml", server.url, rows, key_env="SIM_KEY")
-        for model, word in (("sim-a", "--max-cost"), ("sim-b", "--allow-unknown-cost")):
-            done = lmmbench(
-                "run", "--tasks", "p", "--models", model, "--max-cost", "0.01", cwd=home, env={"SIM_KEY": "k"}
-            )
-            assert done.returncode == 2
-            assert word in done.stderr
-        assert server.history == []
 
 
 def test_the_deadline_ends_a_run_in_good_order(home: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -93,9 +94,10 @@ def schema() -> Any:
 
 def build(folder: Path) -> list[Cell]:
     """Every (model, cell) of a run's published rows, packs first, in the order of the plan."""
+    files = _model_files(folder)
     hangul = _hangul(folder)
     cells: list[Cell] = []
-    for path in _model_files(folder):
+    for path in files:
         rows = read_parquet(path, _READ).to_pylist()
         groups: dict[tuple[str, str], list[Cell]] = {}
         for row in rows:
@@ -225,7 +227,7 @@ def cell_text(cell: Cell | None, none: str = "–") -> str:
     if cell is None or cell["mean"] is None:
         return none
     interval = "" if cell["ci_low"] is None else f" [{100 * cell['ci_low']:.1f},{100 * cell['ci_high']:.1f}]"
-    covered = "" if cell["coverage"] >= 1 else f" ({100 * cell['coverage']:.0f} %)"
+    covered = "" if cell["coverage"] >= 1 else f" ({math.floor(100 * cell['coverage'])} %)"
     return f"{100 * cell['mean']:.1f}{interval}\nn={cell['n_scored']}{covered}"
 
 
@@ -249,6 +251,7 @@ def title(lang: str, simulated: bool = False) -> str:
 def tables(cells: Sequence[Cell], lang: str, width: int) -> list[Table]:
     """The matrix for a terminal: packs, then the strata of each pack, as many columns a table as fit."""
     from rich.table import Table
+    from rich.text import Text
 
     words = _WORDS[lang]
     parts: list[tuple[str, str]] = [("pack", "")]
@@ -256,13 +259,14 @@ def tables(cells: Sequence[Cell], lang: str, width: int) -> list[Table]:
     out: list[Table] = []
     for kind, prefix in parts:
         models, names, at = _grid([c for c in cells if c["cell"].startswith(prefix)], kind)
-        room = max(1, (width - 3 - max(map(len, models), default=0)) // 21)
+        widest = max(8, width - 26)
+        room = max(1, (width - 3 - min(widest, max(map(len, models), default=0))) // 21)
         for start in range(0, len(names), room):
             table = Table(show_lines=True)
-            table.add_column(words["model"], no_wrap=True)
+            table.add_column(words["model"], max_width=widest, overflow="fold")
             part = names[start : start + room]
             for name in part:
-                table.add_column(name.replace("/", "/\n"), justify="right")
+                table.add_column(Text(name.replace("/", "/\n")), justify="right", overflow="fold")
             for model in models:
                 table.add_row(model, *(cell_text(at.get((model, name)), words["none"]) for name in part))
             out.append(table)
@@ -274,7 +278,7 @@ def markdown(cells: Sequence[Cell], lang: str, simulated: bool = False) -> str:
     lines = [title(lang, simulated), ""]
     for kind in ("pack", "stratum"):
         models, names, at = _grid(cells, kind)
-        lines.append(f"| {_WORDS[lang]['model']} | " + " | ".join(names) + " |")
+        lines.append(f"| {_WORDS[lang]['model']} | " + " | ".join(n.replace("|", "\\|") for n in names) + " |")
         lines.append("|---|" + "---:|" * len(names))
         for model in models:
             shown = (cell_text(at.get((model, name)), _WORDS[lang]["none"]).replace("\n", "<br>") for name in names)
@@ -294,7 +298,7 @@ def as_csv(cells: Sequence[Cell]) -> str:
 
 def _no_formula(value: Any) -> Any:
     """A text that a spreadsheet would run as a formula is quoted."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def as_json(cells: Sequence[Cell]) -> str:

@@ -6,10 +6,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from lmmbench.faults import Fault
+from lmmbench.net.hosts import is_loopback
 
 MAX_BODY = 8 * 1024 * 1024
 """Decoded bytes of one reply; more is no answer (and may be a decompression bomb)."""
@@ -31,34 +33,37 @@ class Sender:
     network, timeout, unreachable, config or invalid, and returns every HTTP status as it is.
     """
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, connect_timeout_s: float = 20.0) -> None:
+        self._connect_timeout_s = connect_timeout_s
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Sender:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
+    def _session(self, url: str) -> aiohttp.ClientSession:
+        """The session for a URL: this machine's own servers are never asked through a proxy."""
+        local = is_loopback(urlsplit(url).hostname or "")
+        if local not in self._sessions:
+            self._sessions[local] = aiohttp.ClientSession(
                 # limits are the gates' work: the pool must never queue behind their back
                 connector=aiohttp.TCPConnector(limit=0, ssl=_system_certificates(), ttl_dns_cache=300),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=20),
-                trust_env=True,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
+                trust_env=not local,
                 skip_auto_headers=("User-Agent",),
                 headers={"User-Agent": "lmmbench"},
             )
-        return self._session
+        return self._sessions[local]
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds."""
         try:
             async with asyncio.timeout(deadline_s):
-                async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as reply:
+                async with self._session(url).post(url, data=body, headers=headers, allow_redirects=False) as reply:
                     return Response(reply.status, reply.headers, await _read(reply))
         except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
             raise Fault("unreachable", f"cannot connect: {e}") from None
@@ -70,7 +75,7 @@ class Sender:
             raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
         except aiohttp.ClientConnectorError as e:
             raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, ValueError):
             raise Fault("config", "the endpoint's base_url is not a URL") from None
         except (aiohttp.ClientError, ConnectionError, OSError) as e:
             raise Fault("network", f"{e.__class__.__name__}: {e}", maybe_billed=True) from None

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from lmmbench.scorers import Grade, Scorer
-from lmmbench.scorers.text import clean, spaceless
+from lmmbench.scorers.text import clean, holds, spaceless
 from lmmbench.types import Item
 
 VERSION = 1
@@ -41,7 +41,7 @@ def chrf(text: str, references: Sequence[str]) -> float:
 def share_found(text: str, groups: Iterable[Sequence[str]]) -> float | None:
     """Share of groups of which at least one string stands in the text, spaces ignored; None without groups."""
     shown = spaceless(text)
-    hits = [any(spaceless(s) in shown for s in group) for group in groups]
+    hits = [any(holds(shown, s) for s in group) for group in groups]
     return sum(hits) / len(hits) if hits else None
 
 

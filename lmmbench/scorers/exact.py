@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmmbench.scorers import Grade, Scorer
-from lmmbench.scorers.text import bare
+from lmmbench.scorers.text import bare, clean
 from lmmbench.types import Item
 
 VERSION = 1
-_MARKED = re.compile(r"(?:최종\s*)?(?:정답|답)\s*(?:은|는)?\s*[:：]\s*(.+)")
+_MARKED = re.compile(r"(?:최종\s*)?(?:정답|답)(?:[\s*_]*(?:은|는)?[\s*_]*[:：]\s*|은\s+)(.+)")
 # What may follow the right answer without changing it. Anchored on the gold: 사과 is never cut to 사.
 _ENDINGS = frozenset(
     [
@@ -45,8 +45,8 @@ _ENDINGS = frozenset(
 
 def grade(answer: str, item: Item, order: Sequence[int], params: Mapping[str, Any]) -> Grade:
     """1 when the answer, in its bare form, is a target, or a target and one of the closed endings."""
-    said, rule = _said(answer)
-    if not said:
+    said, rule = _said("\n".join(map(clean, answer.splitlines())))
+    if not bare(said):
         return Grade(0.0, None, "none")
     got = bare(said)
     right = any(got == t or (got.startswith(t) and got[len(t) :] in _ENDINGS) for t in map(bare, item.targets))
@@ -58,7 +58,7 @@ def _said(answer: str) -> tuple[str, str]:
     marked = _MARKED.findall(answer)
     if marked:
         return marked[-1].strip(), "marker"
-    lines = [line.strip() for line in answer.splitlines() if line.strip()]
+    lines = [line.removeprefix("- ").strip() for line in answer.splitlines() if line.strip()]
     return (lines[-1], "whole" if len(lines) == 1 else "last-line") if lines else ("", "")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmmbench.scorers import Grade, Scorer
-from lmmbench.scorers.text import clean, letters, spaceless
+from lmmbench.scorers.text import clean, holds, letters, spaceless
 from lmmbench.types import Item
 
 VERSION = 1
@@ -46,8 +46,8 @@ def grade(answer: str, item: Item, order: Sequence[int], params: Mapping[str, An
         return Grade(0.0, None, "none")
     limit = int(item.params.get("limit", 10**9))
     read = spaceless(said[:limit])
-    facts = [any(spaceless(s) in read for s in group) for group in item.params.get("facts", ())]
-    traps = sum(any(spaceless(s) in read for s in group) for group in item.params.get("traps", ()))
+    facts = [any(holds(read, s) for s in group) for group in item.params.get("facts", ())]
+    traps = sum(any(holds(read, s) for s in group) for group in item.params.get("traps", ()))
     score = max(0.0, (sum(facts) - traps) / len(facts)) if facts else 0.0
     reference = item.targets[0]
     aux = {

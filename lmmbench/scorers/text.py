@@ -29,6 +29,12 @@ def letters(text: str) -> str:
     return _PUNCTUATION.sub("", unicodedata.normalize("NFC", text)).lower()
 
 
+def holds(shown: str, wanted: str) -> bool:
+    """Whether `wanted` stands in a `spaceless` text, and not as the end of a longer number."""
+    found = spaceless(wanted)
+    return re.search((r"(?<!\d)(?<!\d\.)" if found[:1].isdigit() else "") + re.escape(found), shown) is not None
+
+
 def spaceless(text: str) -> str:
     """For key facts: NFC without white space, commas in numbers gone, Latin in lower case."""
     return _THOUSANDS.sub("", "".join(clean(text).split())).lower()

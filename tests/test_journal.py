@@ -1,0 +1,361 @@
+"""The journal is the one source of truth: nothing that was written is lost, and nothing damaged is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmmbench import journal
+from lmmbench.faults import UsageError
+from lmmbench.journal import JournalError, Record, Writer
+from tests.kit import clean_env, journal_of, lmmbench, manifest_of, providers_yaml, rows_of, write_pack
+
+TEXT = st.text(st.characters() | st.sampled_from('\u2028\u2029\u0085\x00\x1f"\\\n\r\ud800\udfff한ㅋ🙂'), max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+RECORDS = st.dictionaries(TEXT.filter(lambda k: k not in ("t", "crc")), VALUES, max_size=4).map(
+    lambda r: {"t": "done", **r}
+)
+
+
+def as_json(value: Any) -> Any:
+    """The value as JSON sees it: a high and a low surrogate side by side are one character."""
+    return json.loads(json.dumps(value))
+
+
+def without_crc(record: Record | None) -> Record:
+    assert record is not None
+    return {k: v for k, v in record.items() if k != "crc"}
+
+
+def written(path: Path, *records: Record) -> list[Record]:
+    """The records in the file, after these were appended by a writer of their own."""
+
+    async def write() -> None:
+        writer = Writer(path)
+        try:
+            await asyncio.gather(*(writer.append(r) for r in records))
+        finally:
+            await writer.close()
+
+    asyncio.run(write())
+    return [without_crc(r) for _, r in journal.read(path) if r is not None]
+
+
+# --- a line ------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(RECORDS)
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    """Any JSON survives, lone surrogates and U+2028 too; a record is one line of ASCII with `crc` as its last key."""
+    line = journal.line_of(record)
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert list(json.loads(line))[-1] == "crc"
+    assert without_crc(journal.parse(line)) == as_json(record)
+
+
+@settings(max_examples=300, deadline=None)
+@given(RECORDS, st.data())
+def test_any_single_changed_byte_is_detected(record: Record, data: st.DataObject) -> None:
+    """A line with one byte changed is no record, or (never seen) the same one; it is never another."""
+    line = bytearray(journal.line_of(record))
+    at = data.draw(st.integers(0, len(line) - 1))
+    line[at] = data.draw(st.integers(0, 255).filter(lambda b: b != line[at]))
+    assert journal.parse(bytes(line)) in (None, journal.parse(journal.line_of(record)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(RECORDS, st.data())
+def test_a_part_of_a_line_is_no_record(record: Record, data: st.DataObject) -> None:
+    """What a crash leaves of a line is not believed, wherever it was cut."""
+    line = journal.line_of(record)
+    assert journal.parse(line[: data.draw(st.integers(0, len(line) - 1))]) is None
+    assert journal.parse(line[data.draw(st.integers(1, len(line))) :]) is None
+
+
+@pytest.mark.parametrize("line", [b"", b"\n", b"{}\n", b"[]\n", b'{"t":"done"}\n', journal.line_of({}), b"\xff" * 40])
+def test_what_is_no_record_is_none(line: bytes) -> None:
+    """A line without a checksum, or that is no object with a key of its own, is no record."""
+    assert journal.parse(line) is None
+
+
+# --- a file ------------------------------------------------------------------------------------------
+
+
+def test_what_was_appended_is_in_the_file(tmp_path: Path) -> None:
+    """Many tasks append at once; each record is whole, once, in the order of the calls, at the offset that is named."""
+    path = tmp_path / "main.jsonl"
+    records = [{"t": "done", "n": n, "answer": "가" * n} for n in range(200)]
+    assert written(path, *records) == records
+    with path.open("rb") as f:
+        for offset, record in journal.read(path):
+            f.seek(offset)
+            assert journal.parse(f.readline()) == record
+
+
+def test_a_record_is_on_the_disk_when_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`append` returns after the write and after the fsync, not before; the file can be read while it is written."""
+    path = tmp_path / "main.jsonl"
+    synced = [0]
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        synced[0] = os.fstat(fd).st_size
+
+    async def write() -> None:
+        writer = Writer(path)
+        for n in range(5):
+            await writer.append({"t": "done", "n": n})
+            assert len(list(journal.read(path))) == n + 1
+            assert synced[0] == path.stat().st_size
+        await writer.close()
+
+    monkeypatch.setattr("os.fsync", fsync)
+    asyncio.run(write())
+
+
+def test_an_append_that_nobody_waits_for_any_more_hurts_nobody(tmp_path: Path) -> None:
+    """A cancelled ask leaves a whole line or none, and the others' records are written."""
+    path = tmp_path / "main.jsonl"
+
+    async def write() -> None:
+        writer = Writer(path)
+        tasks = [asyncio.create_task(writer.append({"t": "done", "n": n})) for n in range(10)]
+        await asyncio.sleep(0)
+        tasks[3].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await writer.append({"t": "done", "n": 10})
+        await writer.close()
+
+    asyncio.run(write())
+    numbers = [without_crc(r)["n"] for _, r in journal.read(path)]
+    assert set(numbers) | {3} == set(range(11))
+    assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize("tail", [b"{", b'{"t":"done","answer":"half', b"\x00" * 5000, b"x" * 200_000, journal.line_of({"t": "x"})[:-1]])  # fmt: skip
+def test_a_torn_tail_is_cut_on_opening(tmp_path: Path, tail: bytes) -> None:
+    """The half line of a crash goes, however long, and the next record stands on a line of its own."""
+    path = tmp_path / "main.jsonl"
+    whole = [{"t": "done", "n": 1}, {"t": "done", "n": 2}]
+    path.write_bytes(b"".join(map(journal.line_of, whole)) + tail)
+    assert written(path, {"t": "done", "n": 3}) == [*whole, {"t": "done", "n": 3}]
+    assert all(record for _, record in journal.read(path))
+
+
+def test_a_file_of_nothing_but_a_torn_tail_becomes_empty(tmp_path: Path) -> None:
+    """A crash in the first record leaves a journal that can be used."""
+    path = tmp_path / "main.jsonl"
+    path.write_bytes(b"x" * 100_000)
+    assert written(path, {"t": "mark"}) == [{"t": "mark"}]
+
+
+def test_damage_in_the_middle_is_skipped(tmp_path: Path) -> None:
+    """A damaged line costs itself only: it is named by its offset, and what stands around it is read."""
+    path = tmp_path / "main.jsonl"
+    lines = [journal.line_of({"t": "done", "n": n}) for n in range(4)]
+    path.write_bytes(lines[0] + lines[1].replace(b'"n":1', b'"n":7') + b"\x00\xff\n" + lines[2] + lines[3])
+    read = list(journal.read(path))
+    assert [record and record["n"] for _, record in read] == [0, None, None, 2, 3]
+    assert read[1][0] == len(lines[0])
+    assert written(path, {"t": "done", "n": 4})[-1] == {"t": "done", "n": 4}
+
+
+# --- a disk that refuses -----------------------------------------------------------------------------
+
+
+def appended_until_it_breaks(path: Path, count: int = 200) -> tuple[list[int], list[BaseException]]:
+    """Append `count` records, six at a time. Returns which were promised to be safe, and what was raised."""
+    safe: list[int] = []
+    raised: list[BaseException] = []
+
+    async def one(writer: Writer, n: int) -> None:
+        try:
+            await writer.append({"t": "done", "n": n, "answer": "가" * 50})
+            safe.append(n)
+        except JournalError as e:
+            raised.append(e)
+
+    async def write() -> None:
+        writer = Writer(path)
+        try:
+            for start in range(0, count, 6):
+                await asyncio.gather(*(one(writer, n) for n in range(start, min(count, start + 6))))
+        finally:
+            await writer.close()
+
+    asyncio.run(write())
+    return safe, raised
+
+
+def assert_nothing_is_lost(path: Path, safe: list[int], count: int = 200) -> None:
+    """Everything that was promised can be read, and the file can be written again."""
+    assert safe
+    assert len(safe) < count
+    there = [r["n"] for _, r in journal.read(path) if r]
+    assert set(safe) <= set(there)
+    assert written(path, {"t": "done", "n": count})[-1] == {"t": "done", "n": count}
+    assert set(safe) <= {r["n"] for _, r in journal.read(path) if r}
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """A real small file system that fills up: JournalError for what did not fit, everything promised is there."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], capture_output=True, check=False) if sys.platform == "linux" else None  # fmt: skip
+    if mounted is None or mounted.returncode:
+        return  # mounting is for root only; the tests below make the disk refuse in other ways
+    try:
+        safe, raised = appended_until_it_breaks(disk / "main.jsonl")
+        assert "No space left" in str(raised[0])
+        copy = tmp_path / "main.jsonl"
+        copy.write_bytes((disk / "main.jsonl").read_bytes())
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert_nothing_is_lost(copy, safe)
+
+
+def test_a_write_that_fails_half_way_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short writes go on where they stopped; when the disk is full in the middle of a record, only that one is lost."""
+    path = tmp_path / "main.jsonl"
+    room = [5000]
+    real = os.write
+
+    def write(fd: int, data: Any) -> int:
+        if fd <= 2:
+            return real(fd, data)
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done = real(fd, bytes(data)[: min(7, room[0])])
+        room[0] -= done
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", write)
+        safe, raised = appended_until_it_breaks(path)
+    assert "No space left" in str(raised[0])
+    assert path.stat().st_size == 5000
+    assert_nothing_is_lost(path, safe)
+
+
+def test_nothing_is_written_after_a_failed_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed fsync the kernel may have dropped what it held, so no later success is believed."""
+    path = tmp_path / "main.jsonl"
+    calls = [0]
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        calls[0] += 1
+        if calls[0] == 4:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fsync)
+        safe, raised = appended_until_it_breaks(path)
+    assert safe == list(range(18))
+    assert len(raised) == 200 - 18
+    assert calls[0] == 4
+    assert_nothing_is_lost(path, safe)
+
+
+# --- a run -------------------------------------------------------------------------------------------
+
+
+def simulated(folder: Path, items: int = 40) -> list[str | Path]:
+    """Options of `lmmbench run` with a small pack and one model that needs no key."""
+    write_pack(folder / "tasks" / "mini", items)
+    models = {"sim-a": {"endpoint": "here", "name": "chance", "region": "reference"}}
+    providers_yaml(folder / "providers.yaml", "", models, {"here": {"api": "baseline"}})
+    return ["--tasks-dir", folder / "tasks", "--providers", folder / "providers.yaml", "--results", folder / "results"]
+
+
+def test_a_run_that_is_being_written_is_busy(tmp_path: Path) -> None:
+    """One writer per run: a second process gets exit code 5 and one sentence, and disturbs nothing; whether it resumes
+    the run or names a new one like it. The lock goes with its process."""
+    where = simulated(tmp_path)
+    assert lmmbench("run", "--tasks", "mini", "--run-id", "one", *where, cwd=tmp_path).returncode == 0
+    path = tmp_path / "results" / "one" / "journal" / "main.jsonl"
+    before = path.read_bytes()
+
+    async def hold() -> list[subprocess.CompletedProcess[str]]:
+        writer = Writer(path)
+        with pytest.raises(UsageError, match="being written") as caught:
+            Writer(path)
+        assert caught.value.exit_code == 5
+        tried = [
+            lmmbench("run", "--resume", "one", *where, cwd=tmp_path),
+            lmmbench("run", "--tasks", "mini", "--run-id", "one", *where, cwd=tmp_path),
+        ]
+        await writer.close()
+        return tried
+
+    resumed, renamed = asyncio.run(hold())
+    assert resumed.returncode == 5
+    assert "the run one is being written by another process" in resumed.stderr
+    assert path.read_bytes() == before
+    assert lmmbench("run", "--resume", "one", *where, cwd=tmp_path).returncode == 0
+    again = lmmbench("run", "--tasks", "mini", "--run-id", "one", *where, cwd=tmp_path)
+    assert (again.returncode, "--resume one" in again.stderr) == (2, True)
+    assert renamed.returncode == 5, "the contract: --run-id of a run that is running is exit code 5"
+
+
+def test_damaged_records_are_counted_and_asked_again(tmp_path: Path) -> None:
+    """A run says which records were damaged; what they answered is asked again, and the rest is not."""
+    where = simulated(tmp_path)
+    run = tmp_path / "results" / "one"
+    assert lmmbench("run", "--tasks", "mini", "--run-id", "one", *where, cwd=tmp_path).returncode == 0
+    path = run / "journal" / "main.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if b'"t":"done"' in line)
+    lines[at] = lines[at].replace(b'"t":"done"', b'"t":"dome"')
+    path.write_bytes(b"".join(lines))
+    resumed = lmmbench("run", "--resume", "one", *where, cwd=tmp_path)
+    assert resumed.returncode == 0
+    assert "1 damaged journal records were skipped" in resumed.stderr
+    assert manifest_of(run)["damaged_records"] == [f"main.jsonl at byte {len(b''.join(lines[:at]))}"]
+    assert manifest_of(run)["by_status"] == {"ok": 40}
+    again = [r["t"] for r in journal_of(run) if r["t"] != "mark"]
+    assert (again.count("intent"), again.count("done")) == (41, 40), "the damaged one was asked again, no other"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size")
+def test_a_run_whose_disk_refuses_can_be_finished(tmp_path: Path) -> None:
+    """A file that may not grow (a real limit of the operating system): exit code 4, one sentence that names the next
+    action, and the resumed run asks only what no answer is there for."""
+    where = simulated(tmp_path, items=120)
+    run = tmp_path / "results" / "one"
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000));"
+        "from lmmbench.cli import run_cli; sys.exit(run_cli(sys.argv[1:]))"
+    )
+    first = subprocess.run(
+        [sys.executable, "-c", limited, "run", "--tasks", "mini", "--run-id", "one", *map(str, where)],
+        cwd=tmp_path, env=clean_env(), capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert first.returncode == 4, first.stderr
+    assert "Traceback" not in first.stderr
+    assert "lmmbench run --resume one" in first.stderr
+    answered = [r["item"] for r in journal_of(run) if r["t"] == "done"]
+    assert 0 < len(answered) < 120
+    assert lmmbench("run", "--resume", "one", *where, cwd=tmp_path).returncode == 0
+    done = [r["item"] for r in journal_of(run) if r["t"] == "done"]
+    assert done[: len(answered)] == answered
+    assert len(done) == len(set(done)) == 120
+    assert {row["status"] for row in rows_of(run)} == {"ok"}

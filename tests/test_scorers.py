@@ -1,0 +1,350 @@
+"""Scorers: what counts as right, what earns nothing, and that the gold of every item of ours gets full marks."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sacrebleu
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sacrebleu.metrics.chrf import CHRF
+
+from lmmbench import packs, scorers
+from lmmbench.scorers import Grade, chrf, exact, summary, text
+from lmmbench.types import Item, Provenance
+from tests.kit import ROOT
+
+SHIPPED = packs.select("all", ROOT / "tasks")
+HANGUL = st.text(st.sampled_from("가나다라마바 제주말ㅋㅇ.,!?‘’abcXYZ0123456789"), max_size=40)
+
+
+def made(*targets: str, source: str = "", options: tuple[str, ...] = (), **params: Any) -> Item:
+    """An item that wants one of these targets."""
+    told = Provenance("2026-11-01", "the tests", "made up", (), "recall")
+    return Item("q1", "s", "t", "c", {"source": source}, targets, told, options, params)
+
+
+def nfc(answer: str) -> str:
+    """The answer as most systems send it."""
+    return unicodedata.normalize("NFC", answer)
+
+
+def nfd(answer: str) -> str:
+    """The answer as some systems send it: each syllable taken apart."""
+    return unicodedata.normalize("NFD", answer)
+
+
+def said(answer: str, *targets: str) -> Grade:
+    return exact.grade(answer, made(*targets), (), {})
+
+
+# --- every item of ours ------------------------------------------------------------------------------
+
+ITEMS = [(p, i) for p in SHIPPED for i in p.active]
+
+
+def graded(pack: packs.Pack, item: Item, answer: str, order: tuple[int, ...] = ()) -> Grade:
+    spec = pack.card.scorer_of(item.type)
+    return scorers.scorer(spec.name).grade(answer, item, order, spec.params)
+
+
+@pytest.mark.parametrize("form", [nfc, nfd])
+def test_every_gold_gets_full_marks(form: Callable[[str], str]) -> None:
+    """Whatever order is shown, and however its syllables are encoded, the right answer is right: exactly 1."""
+    wrong = []
+    for pack, item in ITEMS:
+        for trial in range(3 if item.options else 1):
+            order = packs.request(pack, item, trial, seed=0).order
+            metric = scorers.scorer(pack.card.scorer_of(item.type).name)
+            for gold in metric.gold(item, order):
+                found = graded(pack, item, form(gold), order)
+                if found.score != 1 or found.parse_status != "ok":
+                    wrong.append((item.id, gold, found))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("answer", ["", " \n\t\u3000", "\u200b\ufeff"], ids=["empty", "white space", "invisible"])
+def test_an_answer_with_nothing_in_it_gets_nothing(answer: str) -> None:
+    """Score 0, nothing parsed, and the parse status says so."""
+    for pack, item in ITEMS:
+        order = packs.request(pack, item, 0, seed=0).order
+        found = graded(pack, item, answer, order)
+        assert (found.score, found.parsed, found.parse_status) == (0.0, None, "none"), item.id
+
+
+def test_copying_a_dialect_sentence_is_no_rewriting() -> None:
+    """The source of every rewrite item of ours, as it stands, scores 0: some of its dialect words are still there."""
+    rewrites = [(p, i) for p, i in ITEMS if p.card.scorer_of(i.type).name == "rewrite"]
+    assert rewrites
+    assert [i.id for p, i in rewrites if graded(p, i, i.fields["source"]).score != 0] == []
+
+
+def test_copying_a_document_is_no_summary() -> None:
+    """The whole document of every summary item of ours, or its beginning or its end, earns at most half."""
+    documents = [(p, i) for p, i in ITEMS if p.card.scorer_of(i.type).name == "summary"]
+    assert documents
+    for pack, item in documents:
+        document, limit = item.fields["document"], int(item.params["limit"])
+        for copied in (document, document[:limit], document[-limit:], document * 3):
+            assert graded(pack, item, copied).score <= 0.5, item.id
+        assert item.fields["limit"] == str(limit), "the limit that is asked for is the one that is graded by"
+        assert all(len(target) <= limit for target in item.targets)
+
+
+def test_every_metric_carries_a_signature() -> None:
+    """A score names its metric and version, so that two numbers are compared only where they mean the same."""
+    ids = {name: metric.metric_id() for name, metric in scorers.registry().items()}
+    assert all("@" in metric_id for metric_id in ids.values())
+    assert len(set(ids.values())) == len(ids)
+
+
+def test_an_unknown_scorer_is_refused_with_the_nearest_name() -> None:
+    """The sentence names what there is."""
+    with pytest.raises(Exception, match=r"no scorer is called 'exakt' \(did you mean 'exact'\?\)"):
+        scorers.scorer("exakt")
+
+
+# --- choice ------------------------------------------------------------------------------------------
+
+
+def test_a_choice_is_read_in_the_order_that_was_shown() -> None:
+    """`parsed` is the option's own number: with (3, 1, 2) shown, A is option 3."""
+    item = made("3", options=("배", "감", "밤"))
+    answers = [("정답: A", (3, 1, 2)), ("정답: B", (3, 1, 2)), ("밤", (2, 3, 1)), ("2번", (2, 3, 1))]
+    found = [scorers.scorer("choice").grade(answer, item, order, {}) for answer, order in answers]
+    assert [(f.parsed, f.score) for f in found] == [("3", 1.0), ("1", 0.0), ("3", 1.0), ("3", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("죄송하지만 이 질문에는 답변할 수 없습니다.", "refuse"),
+        ("A 또는 B", "multi"),
+        ("글쎄요, 어려운 문제네요.", "none"),
+    ],
+)
+def test_what_cannot_be_read_is_wrong_and_flagged(answer: str, status: str) -> None:
+    """A refusal in prose, two answers or none: score 0, nothing parsed, and never a guess."""
+    found = scorers.scorer("choice").grade(answer, made("1", options=("배", "감", "밤")), (1, 2, 3), {})
+    assert (found.score, found.parsed, found.parse_status) == (0.0, None, status)
+
+
+# --- exact -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "사과", "사과.", " 사과 \n", "사 과", "‘사과’", "“사과”", "「사과」", "**사과**", "`사과`", "사과입니다", "사과입니다.",
+        "‘사과’입니다.", "사과 입니다", "사과예요!", "사과임", "사과라고 합니다.", "생각해 보면\n사과", "사과\n\n", "정답: 사과",
+        "정답 : 사과입니다.", "정답：사과", "**정답:** 사과", "정답: 배\n다시 보니 정답: 사과", "\ufeff사\u200b과", "사과\u3000",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", [nfc, nfd])
+def test_the_same_answer_in_other_clothes_is_right(answer: str, form: Callable[[str], str]) -> None:
+    """Spaces, quotes, marks, a closed list of endings and a marker before it change nothing; nor does NFD."""
+    assert said(form(answer), "사과").score == 1
+
+
+@pytest.mark.parametrize(
+    "answer", ["**정답**: 사과", "정답은 사과입니다.", "정답은 ‘사과’이다", "- 사과", "답: **사과**입니다"]
+)
+def test_common_marks_around_a_right_answer_do_not_make_it_wrong(answer: str) -> None:
+    """Forms in which models like to say one word, where nothing else can be meant."""
+    assert said(answer, "사과").score == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["사", "과", "사과나무", "풋사과", "사과가 아닙니다", "사과, 배", "사과 또는 배", "배", "정답: 배", "사과\n배", "정답: 사과\n정답: 배", "사과인지 모르겠습니다", "정답: 사"],
+)  # fmt: skip
+def test_another_answer_is_wrong(answer: str) -> None:
+    """Endings are anchored on the gold: nothing is ever cut to fit, and one right word among others is no answer."""
+    found = said(answer, "사과")
+    assert (found.score, found.parse_status) == (0.0, "ok")
+
+
+def test_a_shorter_gold_is_not_found_in_a_longer_word() -> None:
+    """사과 answers 사과, not 사; an ending alone answers nothing."""
+    assert said("사과", "사").score == 0
+    assert said("사과입니다", "사").score == 0
+    assert said("입니다", "사과").score == 0
+
+
+def test_any_of_the_targets_will_do() -> None:
+    """All accepted answers count alike."""
+    assert [said(a, "엄마 친구 아들", "엄친아").score for a in ("엄마친구아들", "엄친아", "엄마")] == [1, 1, 0]
+
+
+def test_letters_of_hangul_are_left_as_they_are() -> None:
+    """초성 and ㅋㅋ are characters of their own: NFC keeps them, NFKC would not; their number counts."""
+    assert said("ㅇㅈ", "ㅇㅈ").score == 1
+    assert said("ㅋㅋㅋ", "ㅋㅋ").score == 0
+    assert said("인정", "ㅇㅈ").score == 0
+    assert text.bare("ㅋㅋ ①") == "ㅋㅋ①"
+
+
+def test_numbers_and_latin_letters() -> None:
+    """A comma between thousands and the case of Latin letters are no difference; a decimal point is one."""
+    assert said("1,000원", "1000원").score == 1
+    assert said("LTE", "lte").score == 1
+    assert said("1.5", "15").score == 0
+    assert said("1,5", "15").score == 0
+
+
+def test_what_was_read_is_told() -> None:
+    """`parsed` is the part that counted, `parse_rule` says how it was found."""
+    assert (said("정답: 사과", "배").parsed, said("정답: 사과", "배").parse_rule) == ("사과", "marker")
+    assert said("사과", "배").parse_rule == "whole"
+    assert said("음\n사과", "배").parse_rule == "last-line"
+
+
+# --- chrF and rewrite --------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(HANGUL, st.lists(HANGUL.filter(str.strip), min_size=1, max_size=3))
+def test_chrf_is_sacrebleus_own(answer: str, references: list[str]) -> None:
+    """The same number to the last digit, over 100; NFD counts as NFC."""
+    expected = CHRF().sentence_score(answer, references).score / 100
+    assert chrf.chrf(answer, references) == expected
+    assert chrf.chrf(nfd(answer), [nfd(r) for r in references]) == expected
+    assert 0 <= expected <= 1
+
+
+def test_chrfs_signature_is_sacrebleus_own() -> None:
+    """The metric's id names every setting that sacrebleu names, its version too."""
+    metric = CHRF()
+    metric.corpus_score(["가"], [["가"]])
+    signature = str(metric.get_signature()).split("|")
+    named = scorers.scorer("chrf").metric_id().split("|")
+    assert [part for part in signature if not part.startswith("nrefs") and part not in named] == []
+    assert f"version:{sacrebleu.__version__}" in named
+
+
+def test_the_best_reference_counts_and_key_terms_stand_beside() -> None:
+    """More references never lower a score; key terms are told, and never enter it."""
+    item = made("바람이 세게 분다", "바람이 많이 분다", key_terms=[["바람"], ["비", "눈"]])
+    found = chrf.grade("바람이 많이 분다", item, (), {})
+    assert (found.score, found.aux["key_terms"]) == (1.0, 0.5)
+    assert chrf.grade("바람이 많이 분다", made("바람이 많이 분다"), (), {}).aux["key_terms"] is None
+
+
+REWRITE = made(
+    "바람이 많이 분다", source="ᄇᆞ름이 하영 분다", must=[["바람"], ["많이", "세게"]], must_not=["하영", "ᄇᆞ름"]
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        ("바람이 많이 분다", True),
+        ("바람이 세게 불어요.", True),
+        ("바 람이 많 이 분다", True),
+        ("ᄇᆞ름이 하영 분다", False),
+        ("바람이 하영 분다", False),
+        ("바람이 많이, 하 영 분다", False),
+        ("바람이 분다", False),
+        ("나무가 크다", False),
+    ],
+)
+def test_a_rewriting_passes_its_gate_or_gets_nothing(answer: str, passes: bool) -> None:
+    """Each `must` group is met and no dialect word is left, spaces ignored: then chrF, else 0; chrF stands beside."""
+    found = chrf.grade_rewrite(answer, REWRITE, (), {})
+    value = chrf.chrf(answer, REWRITE.targets)
+    assert found.score == (value if passes else 0.0)
+    assert found.aux["chrf"] == value
+    assert chrf.grade_rewrite(nfd(answer), REWRITE, (), {}).score == found.score
+
+
+# --- summary -----------------------------------------------------------------------------------------
+
+SUMMARY = made(
+    "시의회가 412억 원의 이전 계획안을 부결했다.", facts=[["412억"], ["부결"], ["9월", "구월"], ["반대 12표", "반대 12"]],
+    traps=[["374억"], ["가결"]], limit=60,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("412억 원 계획안이 반대 12표로 부결됐고 구월에 다시 낸다.", 1.0),
+        ("4 1 2억 원이 부 결됐다.", 0.5),
+        ("부결됐다.", 0.25),
+        ("부결, 부결, 부결됐다.", 0.25),
+        ("374억 원 계획안이 부결됐다.", 0.0),
+        ("412억 원 계획안이 반대 12표로 부결됐다. 374억 원이 줄었다.", 0.5),
+        ("374억 원이 가결됐다.", 0.0),
+        ("모르겠다.", 0.0),
+    ],
+)
+def test_a_summary_earns_its_facts_less_its_traps(answer: str, score: float) -> None:
+    """(facts - traps) / facts and never below 0; a fact counts once, in any of its wordings, spaces ignored."""
+    found = summary.grade(answer, SUMMARY, (), {})
+    assert found.score == score
+    assert summary.grade(nfd(answer), SUMMARY, (), {}).score == score
+
+
+@pytest.mark.parametrize("answer", ["1,412억 원이다.", "2412억 원이다.", "3.412억 원이다."])
+def test_a_number_inside_another_number_is_not_stated(answer: str) -> None:
+    """1,412억 is not 412억: a wrong number never earns a fact, in summaries as in translations."""
+    assert summary.grade(answer, SUMMARY, (), {}).score == 0
+    assert chrf.share_found(answer, [["412억"]]) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=200))
+def test_what_stands_past_the_limit_is_not_read(more: str) -> None:
+    """Writing on neither helps nor harms, so that length buys nothing; that it was too long stands beside."""
+    start = "부결됐다. " + "그" * 54
+    found = summary.grade(start + "412억" + more, SUMMARY, (), {})
+    assert found.score == 0.25
+    assert found.aux["over_limit"] is True
+    assert summary.grade(start[:60], SUMMARY, (), {}).aux["over_limit"] is False
+
+
+# (text, reference, ROUGE-1, ROUGE-2, ROUGE-L), counted by hand
+ROUGE = [
+    ("가나다라", "가나다라", 1.0, 1.0, 1.0),
+    ("가나다라", "가나라다", 1.0, 1 / 3, 3 / 4),  # 가나 of 가나 나다 다라; 가나다 or 가나라 in common
+    ("가가가", "가", 2 / 4, 0.0, 2 / 4),  # a character counts as often as the reference has it
+    ("가나", "다라", 0.0, 0.0, 0.0),
+    ("가 나, 다!", "가나다", 1.0, 1.0, 1.0),  # spaces and punctuation do not count
+    ("ABC 가", "abc가", 1.0, 1.0, 1.0),
+    ("가나다", "", 0.0, 0.0, 0.0),
+    ("ㅋㅋ 12", "ㅋㅋ12", 1.0, 1.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("answer", "reference", "one", "two", "longest"), ROUGE)
+def test_character_rouge_counts_hangul(answer: str, reference: str, one: float, two: float, longest: float) -> None:
+    """F1 over characters, as counted by hand; Hangul is what is counted, not what is dropped."""
+    ways: list[tuple[Callable[[str], str], Callable[[str], str]]] = [(str, str), (nfd, str), (str, nfd)]
+    for left, right in ways:
+        a, b = left(answer), right(reference)
+        found = [summary.rouge_n(a, b, 1), summary.rouge_n(a, b, 2), summary.rouge_l(a, b)]
+        assert found == pytest.approx([one, two, longest])
+
+
+@settings(max_examples=100, deadline=None)
+@given(HANGUL, HANGUL)
+def test_rouge_is_a_share_and_has_no_sides(a: str, b: str) -> None:
+    """F1 lies in 0…1, is the same from both sides, and is 1 for a text with itself where it has a letter."""
+    for measure in (lambda x, y: summary.rouge_n(x, y, 1), lambda x, y: summary.rouge_n(x, y, 2), summary.rouge_l):
+        assert 0 <= measure(a, b) == measure(b, a) <= 1
+    if text.letters(a):
+        assert summary.rouge_l(a, a) == summary.rouge_n(a, a, 1) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=80), st.sampled_from(sorted(scorers.registry())))
+def test_no_answer_breaks_a_scorer(answer: str, name: str) -> None:
+    """Whatever a model says, lone surrogates included, the grade is one: a share, and a status from the closed list."""
+    closed = name == "choice"
+    item = made("1", options=("배", "감", "밤")) if closed else SUMMARY if name == "summary" else REWRITE
+    found = scorers.scorer(name).grade(answer + "\ud800", item, (2, 1, 3) if closed else (), {})
+    assert 0 <= found.score <= 1
+    assert found.parse_status in ("ok", "multi", "none", "refuse")
