@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -288,6 +289,9 @@ def execute(
     writer = Writer(folder / "journal" / "main.jsonl")
     found = index(folder, run_plan)
     answered = found.answered()
+    # thousands of live tasks and records are no garbage: the collector need not look at them again and again
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     return asyncio.run(_execute(writer, run_plan, chosen, how, answered, found.spent_usd, console))
 
 

@@ -42,12 +42,17 @@ def cluster_bootstrap(
     sums = np.bincount(index, weights=scores, minlength=len(names))
     sizes = np.bincount(index, minlength=len(names)).astype(np.float64)
     rng = np.random.Generator(np.random.PCG64(seed))
-    means = np.empty(RESAMPLES)
-    step = max(1, 2_000_000 // len(names))
-    for start in range(0, RESAMPLES, step):
-        stop = min(RESAMPLES, start + step)
-        drawn = rng.integers(0, len(names), size=(stop - start, len(names)))
-        means[start:stop] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    kinds, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True)
+    if 4 * kinds.shape[1] < len(names):  # clusters that are alike are drawn as one kind: the same law, at once
+        drawn = rng.multinomial(len(names), counts / len(names), size=RESAMPLES)
+        means = (drawn @ kinds[0]) / (drawn @ kinds[1])
+    else:
+        means = np.empty(RESAMPLES)
+        step = max(1, 200_000 // len(names))
+        for start in range(0, RESAMPLES, step):
+            stop = min(RESAMPLES, start + step)
+            chosen = rng.integers(0, len(names), size=(stop - start, len(names)))
+            means[start:stop] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

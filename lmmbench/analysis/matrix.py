@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Cell = dict[str, Any]
+_NOT_HANGUL = re.compile("[^가-힣]+")
 TRUNCATED_LIMIT = 0.05
 """A cell with a larger share of truncated answers is `thin`."""
 
@@ -124,7 +126,7 @@ def _hangul(folder: Path) -> dict[tuple[str, str], int]:
     """Hangul syllables of each question as it was sent, system text included."""
     names = ["pack", "item_id", "system", "question"]
     rows = read_parquet(folder / "items.parquet", names).to_pylist()
-    return {(r["pack"], r["item_id"]): sum("가" <= c <= "힣" for c in r["system"] + r["question"]) for r in rows}
+    return {(r["pack"], r["item_id"]): len(_NOT_HANGUL.sub("", r["system"] + r["question"])) for r in rows}
 
 
 def _cell(kind: str, name: str, rows: Sequence[Cell], hangul: Mapping[tuple[str, str], int]) -> Cell:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -35,35 +37,34 @@ class Sender:
 
     def __init__(self, connect_timeout_s: float = 20.0) -> None:
         self._connect_timeout_s = connect_timeout_s
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Sender:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        if self._session is not None:
+            await self._session.close()
 
-    def _session(self, url: str) -> aiohttp.ClientSession:
-        """The session for a URL: this machine's own servers are never asked through a proxy."""
-        local = is_loopback(urlsplit(url).hostname or "")
-        if local not in self._sessions:
-            self._sessions[local] = aiohttp.ClientSession(
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
                 # limits are the gates' work: the pool must never queue behind their back
                 connector=aiohttp.TCPConnector(limit=0, ssl=_system_certificates(), ttl_dns_cache=300),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
-                trust_env=not local,
                 skip_auto_headers=("User-Agent",),
                 headers={"User-Agent": "lmmbench"},
             )
-        return self._sessions[local]
+        return self._session
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds."""
         try:
             async with asyncio.timeout(deadline_s):
-                async with self._session(url).post(url, data=body, headers=headers, allow_redirects=False) as reply:
+                async with self._open().post(
+                    url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
+                ) as reply:
                     return Response(reply.status, reply.headers, await _read(reply))
         except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
             raise Fault("unreachable", f"cannot connect: {e}") from None
@@ -79,6 +80,17 @@ class Sender:
             raise Fault("config", "the endpoint's base_url is not a URL") from None
         except (aiohttp.ClientError, ConnectionError, OSError) as e:
             raise Fault("network", f"{e.__class__.__name__}: {e}", maybe_billed=True) from None
+
+
+@cache
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment (or the system) names for this URL, looked up once; none for this machine's own
+    servers. aiohttp's `trust_env` asks in two threads for every request, and reads ~/.netrc: a password there breaks
+    a request that carries a key."""
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _reason(error: Exception) -> str:

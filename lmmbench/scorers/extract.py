@@ -288,8 +288,10 @@ _COUNTERS = (
 )
 _NOUN = r"보기|선택지|선지|옵션|항목|option|choice"
 _LEFT = r"(?:(?<![A-Za-z0-9가-힣])|(?<=답은)|(?<=답이)|(?<=정답)|(?<=\b답)|(?<=\b제)|(?<=것은)|(?<=보기)|(?<=선택지)|(?<=옵션))"
+_FIRST = r"(?=[(\[1-9ㄱ-ㅎ보선옵항제첫두세네다여일아열둘셋넷마이삼사오육칠팔구십가나라바자차A-JLNOST])"
+"""Characters that a label can begin with: one look at most places instead of all of the alternatives."""
 _LABEL = re.compile(
-    rf"(?P<noun>(?<![가-힣A-Za-z])(?:{_NOUN})\s{{0,2}}#?|\b제(?=\d))?(?P<open>[(\[]\s?)?(?:"
+    _FIRST + rf"(?P<noun>(?<![가-힣A-Za-z])(?:{_NOUN})\s{{0,2}}#?|\b제(?=\d))?(?P<open>[(\[]\s?)?(?:"
     rf"{_LEFT}(?:(?P<latin>(?<![&°+])(?<!\w-)(?<![Nn]/)(?<!비타민)(?<!비타민 )(?<!itamin )(?<!간염 )"
     r"[A-Ja-j](?![A-Za-z0-9+#%°&]|[-.~–][A-Za-z0-9]))"
     rf"|(?P<ordinal>(?:(?:첫|두|세|네|다섯|여섯|일곱|여덟|아홉|열)\s?번째|{'|'.join(w for w in _ORDINALS if w[-1] == '째')}"
@@ -394,11 +396,19 @@ def _stands_alone(text: str, start: int, end: int, key: str) -> bool:
 
 def _text_mentions(text: str, options: Sequence[str]) -> list[Mention]:
     """Where an option's own text stands, the longest first: a text inside another option's text is not named."""
+    squeezed = "".join(text.split())
+    lower = squeezed.lower()
+    if len(lower) == len(squeezed):
+        squeezed = lower
+    else:  # İ becomes two characters: such ones stay as they are, so that places stay right
+        squeezed = "".join(low if len(low := char.lower()) == 1 else char for char in squeezed)
+    keys = [pair for pair in _option_keys(options) if pair[0] in squeezed]
+    if not keys:
+        return []
     places = [at for at, char in enumerate(text) if not char.isspace()]
-    squeezed = "".join(char if len(char := text[at].lower()) == 1 else text[at] for at in places)
     taken = bytearray(len(squeezed))
     found: list[Mention] = []
-    for key, choices in _option_keys(options):
+    for key, choices in keys:
         for at in _finds(squeezed, key):
             start, end = places[at], places[at + len(key) - 1] + 1
             if not taken[at] and not taken[at + len(key) - 1] and _stands_alone(text, start, end, key):
@@ -456,10 +466,12 @@ def _label_mentions(text: str, count: int) -> list[Mention]:
     """Every label within the options' number; a last-option word (`마지막 보기`) is the last one."""
     found = []
     for match in _LABEL.finditer(text):
+        weak = _weakness(match, text)
+        if weak is None:  # most often the first syllable of a word, such as 다른 or 나이
+            continue
         last = (match["ordinal"] or "").lower().startswith(("마지막", "last"))
         number = count if last else _number(match)
-        weak = _weakness(match, text)
-        if weak is not None and 1 <= number <= count:
+        if 1 <= number <= count:
             found.append(Mention(match.start(), match.end(), frozenset({number}), "L", weak))
     return found
 
@@ -679,6 +691,7 @@ _PICKING = (
     r"|going with|^choose|(?:my )?(?:choice|guess|pick) (?:is|would be)|choice(?=\s?[:=])|(?:correct|right|best) (?:option|choice|one))"
 )
 _MARK = re.compile(
+    r"(?=[최결제내저나올맞옳알적고선예추정답해가자타일어남꼽찍택골따A-DF-IL-MOPR-TW])"  # what a marker can begin with
     rf"(?<![가-힣A-Za-z])(?:(?:(?P<final>최종(?:적인|적으로)?|결론(?:적으로)?|final(?:ly)?)[ ,]{{0,2}}(?:{_ADJECTIVE} )?(?P<noun>{_NOUNED})?"
     rf"|(?:{_ADJECTIVE} ){{0,3}}{_NOUNED})"
     r"(?: to (?:the|this|that|your) (?:question|problem|quiz))?(?P<says>은|는|이|을|으로는?|이?란| (?:is|would be|should be|must be)|s(?= ))?"
