@@ -379,7 +379,7 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
     (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
-    items = results.items_of(folder, run_plan, tasks_dir)
+    items = results.items_of(folder, run_plan, chosen)
     found = results.index(folder, run_plan)
     counts, scored = results.publish_models(folder, run_plan, items, found)
     cells = matrix.publish(folder)

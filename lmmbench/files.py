@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,44 @@ def replace_synced(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:
-    """Write batches of rows with an explicit schema; the file appears whole or not at all."""
+def write_parquet(
+    path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]], constant: Mapping[str, Any] | None = None
+) -> None:
+    """Write batches of rows with an explicit schema (pyarrow.Schema); the file appears whole or not at all. `constant`
+    holds the columns that are the same in every row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    same = constant or {}
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as f:
         with pq.ParquetWriter(f, schema, compression="zstd") as writer:
             for rows in batches:
-                columns = [pa.array([row.get(name) for row in rows], schema.field(name).type) for name in schema.names]
+                columns = [
+                    pa.repeat(pa.scalar(same[field.name], field.type), len(rows))
+                    if field.name in same
+                    else _column([row.get(field.name) for row in rows], field.type)
+                    for field in schema
+                ]
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
         f.flush()
         os.fsync(f.fileno())
     replace_synced(temporary, path)
+
+
+def _column(values: list[Any], kind: Any) -> Any:
+    """A pyarrow array. Lone surrogates cannot stand in parquet: they become U+FFFD there."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([without_surrogates(v) if isinstance(v, str) else v for v in values], kind)
+
+
+def without_surrogates(text: str) -> str:
+    """The text with each lone surrogate replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def read_parquet(path: Path, columns: list[str] | None = None, filters: Any = None) -> Any:

@@ -19,7 +19,7 @@ from lmmbench import __version__, money, packs
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import read_parquet, write_atomically, write_parquet
+from lmmbench.files import read_parquet, without_surrogates, write_atomically, write_parquet
 from lmmbench.journal import Record
 from lmmbench.plan import Plan
 from lmmbench.scorers import Grade, scorer
@@ -118,12 +118,10 @@ ItemKey = tuple[str, str]
 """(pack, item)."""
 
 
-def items_of(folder: Path, plan: Plan, tasks_dir: Path | None) -> dict[ItemKey, Item]:
-    """The run's items: from items.parquet, or from packs of the same hash when nothing was published yet."""
-    path = folder / "items.parquet"
-    if path.is_file():
-        return dict(_read_items(path))
-    chosen = planned_packs(plan, tasks_dir)
+def items_of(folder: Path, plan: Plan, chosen: Sequence[packs.Pack] | None) -> dict[ItemKey, Item]:
+    """The run's items: those of the packs where they are at hand, else from items.parquet."""
+    if chosen is None:
+        return dict(_read_items(folder / "items.parquet"))
     wanted = {(p, i) for p, planned in plan.packs.items() for i in planned.items}
     return {(p.id, i.id): i for p in chosen for i in p.items if (p.id, i.id) in wanted}
 
@@ -279,11 +277,22 @@ def publish_models(
         for model_id in plan.models:
             counts[model_id] = Counter()
             rows = _rows(plan, items, found, model_id, handles, counts[model_id], scored)
-            write_parquet(folder / "models" / f"{model_id}.parquet", row_schema(), _batches(rows))
+            path = folder / "models" / f"{model_id}.parquet"
+            write_parquet(path, row_schema(), _batches(rows), _constant(plan, model_id))
     finally:
         for handle in handles.values():
             handle.close()
     return counts, scored
+
+
+def _constant(plan: Plan, model_id: str) -> Record:
+    """What is the same in every row of a model."""
+    model = plan.models[model_id].model
+    return {
+        "schema_version": SCHEMA_VERSION, "run_id": plan.run_id, "model": model_id, "vendor": model.vendor,
+        "family": model.family, "region": model.region, "endpoint": model.endpoint,
+        "harness_version": plan.harness_version,
+    }  # fmt: skip
 
 
 def _rows(
@@ -295,14 +304,8 @@ def _rows(
     counts: Counter[str],
     scored: Counter[str],
 ) -> Iterator[Record]:
-    planned = plan.models[model_id]
-    fixed = {
-        "schema_version": SCHEMA_VERSION, "run_id": plan.run_id, "model": model_id, "vendor": planned.model.vendor,
-        "family": planned.model.family, "region": planned.model.region, "endpoint": planned.model.endpoint,
-        "harness_version": plan.harness_version,
-    }  # fmt: skip
     for pack_id, pack in plan.packs.items():
-        head = {**fixed, "pack": pack_id, "pack_version": pack.card.version, "pack_sha": pack.sha}
+        head = {"pack": pack_id, "pack_version": pack.card.version, "pack_sha": pack.sha}
         for item_id in pack.items:
             item = items[pack_id, item_id]
             for trial in range(plan.repeats):
@@ -315,7 +318,7 @@ def _rows(
                 }  # fmt: skip
                 counts[row["status"]] += 1
                 scored[model_id] += row.get("score") is not None
-                yield {k: _clean(v) if isinstance(v, str) else v for k, v in row.items()}
+                yield row
 
 
 def _outcome_columns(
@@ -345,7 +348,7 @@ def _outcome_columns(
 
 
 def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
-    usage, answer = _usage(record), _clean(record["answer"])
+    usage, answer = _usage(record), record["answer"]
     spec = card.scorer_of(item.type)
     grade, metric_id, failure = _grade(spec, answer, item, record)
     return {
@@ -384,20 +387,11 @@ def _metric_id(name: str) -> str:
     return scorer(name).metric_id()
 
 
-@cache
-def _json_encoder() -> json.JSONEncoder:
-    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _json(value: Any) -> str:
-    return _json_encoder().encode(value)
-
-
-def _clean(text: str) -> str:
-    """Lone surrogates cannot stand in parquet: they become U+FFFD there, and stay as they are in the journal."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _ENCODER.encode(value) if value else "[]" if isinstance(value, list) else "{}"
 
 
 def _batches(rows: Iterator[Record]) -> Iterator[list[Record]]:
@@ -438,7 +432,7 @@ def publish_manifest(
         "cost_usd": found.spent_usd, "tokens": dict(found.tokens), "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
-    text = _clean(json.dumps(manifest, ensure_ascii=False, indent=1))
+    text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))
     write_atomically(folder / "run.json", text.encode() + b"\n")
     return manifest
 

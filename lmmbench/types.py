@@ -178,9 +178,9 @@ class Usage:
 Finish = Literal["stop", "length", "refusal", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
-    """One normalised answer. `finish_raw` keeps the vendor's own word; `text` never holds the reasoning."""
+    """One normalised answer; a dialect fills in what the body says, the sender what it knows. `finish_raw` keeps the vendor's own word; `text` never holds the reasoning."""
 
     text: str
     finish: Finish

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from lmmbench import config
@@ -75,13 +74,10 @@ class HttpProvider:
         response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
         body = self._without_key(response.body)
         reply = self._dialect.decode(response.status, response.headers, body, self._model)
-        return replace(
-            reply,
-            sent=call.sent,
-            dropped=call.dropped,
-            request_sha=sha256(url.encode() + b"\n" + call.body),
-            latency_s=time.perf_counter() - started,
-        )
+        reply.sent, reply.dropped = call.sent, call.dropped
+        reply.request_sha = sha256(url.encode() + b"\n" + call.body)
+        reply.latency_s = time.perf_counter() - started
+        return reply
 
     def _without_key(self, body: bytes) -> bytes:
         """Servers echo keys, in errors and elsewhere: the value is taken out before anything is read, cut or kept.

@@ -1005,7 +1005,7 @@ RULES: tuple[tuple[str, Callable[[Reading], Found]], ...] = (
 
 def _fast(answer: str, options: Sequence[str]) -> Extraction | None:
     """The commonest answers by one anchored pattern, only where no option's text could be part of such an answer."""
-    match = _FAST.fullmatch(answer) if len(answer) < 32 else None
+    match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_last_line(answer)
     if not match or not all(map(_FAST_OPTION.search, options)) or any(map(_CONJOINING.search, options)):
         return None
     label = match["label"]
@@ -1016,9 +1016,18 @@ def _fast(answer: str, options: Sequence[str]) -> Extraction | None:
     return Extraction("ok", number, rule)
 
 
+def _fast_last_line(answer: str) -> re.Match[str] | None:
+    """A last line `정답: B` after a text without markup and without a word that could overrule it."""
+    if len(answer) > _HEAD or _OVERRULES.search(answer):
+        return None
+    return _FAST_LAST.search(answer)
+
+
 _FAST = re.compile(
     r"(?:(?P<final>최종 )?(?P<marker>정답|답)(?: ?: ?|은 | ))?\(?(?P<label>[A-J]|10|[1-9])(?:\)|번)?(?:입니다)?\.?\n?"
 )
+_FAST_LAST = re.compile(r"\n(?P<final>)(?P<marker>정답): ?(?P<label>[A-J])\.?\n?\Z")
+_OVERRULES = re.compile(r"[<>\[\]{}|\\◁▷~]|최종|결론|final|\A\s*정답: ?[A-J]\.?\Z", re.IGNORECASE)
 _FAST_OPTION = re.compile(r"[가-힣](?<![최종정답은번입니다])|[K-Zk-z]")
 _CONJOINING = re.compile(r"[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 
