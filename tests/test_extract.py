@@ -136,10 +136,14 @@ def test_the_end_of_a_very_long_answer_counts() -> None:
     assert _outcome(extract_choice("이 채소는 제주에서 부른다. " * 50_000 + "\n정답: C", OPTIONS)) == 3
 
 
-@given(st.sampled_from(CASES), st.sampled_from("ABCDE"), st.sampled_from(["\n", "\n\n", " \n", ".\n"]))
+@given(
+    st.sampled_from(CASES),
+    st.sampled_from("ABCDE"),
+    st.sampled_from(["\n정답: {}", " \n정답:{}.", ".\n\n**정답: {}**", "\n**정답:** {}"]),
+)
 @settings(max_examples=1500)
-def test_fast_last_line_agrees_with_the_rules(case: dict[str, Any], label: str, between: str) -> None:
+def test_fast_last_line_agrees_with_the_rules(case: dict[str, Any], label: str, ending: str) -> None:
     """Rule: a last line `정답: B` is read fast only where the full rules say the same, whatever stands before it."""
-    answer = f"{case['raw']}{between}정답: {label}"
+    answer = case["raw"] + ending.format(label)
     fast = extract._fast(answer, case["options"])
     assert fast is None or fast == extract._decide(extract.read(answer, case["options"]))

@@ -1026,7 +1026,7 @@ def _fast_last_line(answer: str) -> re.Match[str] | None:
 _FAST = re.compile(
     r"(?:(?P<final>최종 )?(?P<marker>정답|답)(?: ?: ?|은 | ))?\(?(?P<label>[A-J]|10|[1-9])(?:\)|번)?(?:입니다)?\.?\n?"
 )
-_FAST_LAST = re.compile(r"\n(?P<final>)(?P<marker>정답): ?(?P<label>[A-J])\.?\n?\Z")
+_FAST_LAST = re.compile(r"\n\*{0,2}(?P<final>)(?P<marker>정답): ?\*{0,2}(?P<label>[A-J])\*{0,2}\.?\n?\Z")
 _OVERRULES = re.compile(r"[<>\[\]{}|\\◁▷~]|최종|결론|final|\A\s*정답: ?[A-J]\.?\Z", re.IGNORECASE)
 _FAST_OPTION = re.compile(r"[가-힣](?<![최종정답은번입니다])|[K-Zk-z]")
 _CONJOINING = re.compile(r"[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
