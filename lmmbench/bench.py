@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import shutil
@@ -25,7 +26,7 @@ from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
 from lmmbench.places import Places
 from lmmbench.plan import Plan, PlannedModel, PlannedPack
-from lmmbench.types import Endpoint, Model
+from lmmbench.types import Endpoint, Model, Usage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -174,6 +175,7 @@ class Estimate:
     output_tokens: int
     cost_usd: float
     unknown: tuple[str, ...]
+    shares: dict[str, float]
     disk_bytes: int
     seconds: float
 
@@ -197,7 +199,7 @@ def _seconds(run_plan: Plan) -> float:
 def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     """Counts and the worst case in tokens, dollars and bytes. `unknown` names keyed models without a price."""
     tokens_in = tokens_out = 0
-    dollars = 0.0
+    shares: dict[str, float] = {}
     unknown = []
     keyed = {m: p for m, p in run_plan.models.items() if p.endpoint.key_env}
     fed = _prompt_tokens(run_plan, chosen) if keyed else []
@@ -206,18 +208,21 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
         for prompt, answer in fed:
             out = answer + (planned.model.reasoning_allowance if planned.model.reasons else 0)
             tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
-            costs.append(money.cost(runner_usage(prompt, out), planned.model.price))
+            costs.append(money.cost(Usage(input=prompt, output=out), planned.model.price))
         if any(c is None for c in costs):
             unknown.append(model_id)
-        dollars += sum(c for c in costs if c is not None)
+        shares[model_id] = sum(c for c in costs if c is not None)
     asks = run_plan.asks * len(run_plan.models)
-    return Estimate(asks, tokens_in, tokens_out, dollars, tuple(unknown), asks * BYTES_PER_ASK, _seconds(run_plan))
-
-
-def runner_usage(prompt: int, answer: int) -> Any:
-    from lmmbench.types import Usage
-
-    return Usage(input=prompt, output=answer)
+    return Estimate(
+        asks,
+        tokens_in,
+        tokens_out,
+        sum(shares.values()),
+        tuple(unknown),
+        shares,
+        asks * BYTES_PER_ASK,
+        _seconds(run_plan),
+    )
 
 
 def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, int]]:
@@ -233,7 +238,10 @@ def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, 
 
 
 def estimate_text(e: Estimate) -> str:
-    cost = f"at most ${e.cost_usd:.4g}" + (f" and the unknown cost of {', '.join(e.unknown)}" if e.unknown else "")
+    known = f"at most ${e.cost_usd:.4g}" if len(e.unknown) < len(e.shares) or not e.shares else "at most"
+    cost = known + (
+        f"{' and' if known != 'at most' else ''} the unknown cost of {', '.join(e.unknown)}" if e.unknown else ""
+    )
     tokens = (
         f", {e.input_tokens:,} tokens in and {e.output_tokens:,} out at most to keyed endpoints"
         if e.input_tokens
@@ -246,35 +254,40 @@ def check_money(e: Estimate, cap: float, allow_unknown: bool) -> None:
     if e.unknown and not allow_unknown:
         raise UsageError(
             f"the price of {', '.join(e.unknown)} is not known, so the cap of ${cap:.2f} cannot be kept; "
-            "add the price to providers.yaml, or accept it with --allow-unknown-cost"
+            "add the price to providers.yaml, leave the model out with --models, or accept it with --allow-unknown-cost"
         )
     if e.cost_usd > cap:
+        most = ", ".join(f"{m} ${usd:.4g}" for m, usd in sorted(e.shares.items(), key=lambda x: -x[1])[:3])
         raise UsageError(
-            f"the run may cost ${e.cost_usd:.4g}, more than the cap of ${cap:.4g}; nothing was sent; "
+            f"the run may cost ${e.cost_usd:.4g}, more than the cap of ${cap:.4g} (most of it: {most}); nothing was sent; "
             "lower --limit, choose fewer --models, or raise --max-cost"
         )
 
 
-def prepare_folder(folder: Path, need: int) -> None:
-    """Make the run's folder. Raises UsageError: 2 when it cannot be written, 4 when the disk is too small."""
-    try:
-        (folder / "journal").mkdir(parents=True, exist_ok=True)
-        probe = folder / ".write-test"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as e:
-        code = 4 if e.errno == 28 else 2
-        raise UsageError(
-            f"the results folder {folder.parent} cannot be written ({e.strerror}); name another with --results",
-            exit_code=code,
-        ) from None
-    free = shutil.disk_usage(folder).free
+def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
+    """Make the run's folder. Raises UsageError: 2 when it cannot be written or another run took the name meanwhile, 4
+    when the disk is too small; nothing is left behind then."""
+    parent = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(parent).free
     if free < need:
         raise UsageError(
             f"the disk of {folder.parent} has {free / 1e6:.0f} MB free, the run may need {need / 1e6:.0f} MB; "
             "free some, or name another with --results",
             exit_code=4,
         )
+    try:
+        folder.mkdir(parents=True, exist_ok=not new)
+        (folder / "journal").mkdir(exist_ok=True)
+        probe = folder / ".write-test"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except FileExistsError:
+        raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}") from None
+    except OSError as e:
+        raise UsageError(
+            f"the results folder {folder.parent} cannot be written ({e.strerror}); name another with --results",
+            exit_code=4 if e.errno == errno.ENOSPC else 2,
+        ) from None
 
 
 # --- asking ------------------------------------------------------------------------------------------
@@ -389,10 +402,14 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
 
 
 def git_sha() -> str:
-    """The commit of the working folder, "" outside a checkout."""
+    """The commit of lmmbench itself, "" where it does not run from a checkout of its own."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return ""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
-    except OSError:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import click
 
 from lmmbench import __version__, places
 from lmmbench.faults import UsageError
+from lmmbench.terminal import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +51,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 2
     except UsageError as e:
         if debug:
-            raise
+            traceback.print_exc()
         _say(f"lmmbench: {e}")
         return e.exit_code
     except KeyboardInterrupt:
@@ -59,7 +61,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 0
     except OSError as e:
         if debug:
-            raise
+            traceback.print_exc()
         _drop(sys.stdout)
         _say(
             f"lmmbench: {e.filename or 'the output'} cannot be written ({e.strerror}); make room, or choose another place"
@@ -67,7 +69,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 4
     except Exception as e:
         if debug:
-            raise
+            traceback.print_exc()
         _say(f"lmmbench: unforeseen error: {e.__class__.__name__}: {e}; see more with --debug")
         return 70
 
@@ -294,7 +296,7 @@ def _planned(
     for name, reason in skipped.items():
         _say(f"skipped {name}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)
-    run_plan.options["max_cost_usd"] = cfg.defaults.max_cost_usd
+    run_plan.options["max_cost_usd"] = cfg.defaults.max_cost_usd  # the option, if given, takes its place
     return folder, run_plan, chosen
 
 
@@ -325,24 +327,46 @@ def _carry_out(
 
     expected = bench.estimate(run_plan, chosen)
     _say(f"{folder.name}: {', '.join(run_plan.models)} · {bench.estimate_text(expected)}")
-    cap = how.max_cost if how.max_cost is not None else float(run_plan.options.get("max_cost_usd", 5.0))
+    if new:  # a resumed run keeps what was allowed at its start
+        run_plan.options.update(max_cost_usd=_cap(how, run_plan), allow_unknown_cost=how.allow_unknown_cost)
+    cap = _cap(how, run_plan)
+    allowed = how.allow_unknown_cost or bool(run_plan.options.get("allow_unknown_cost"))
     if how.dry_run:
         _out(f"dry run: {bench.estimate_text(expected)}; nothing was sent")
         return 0
-    bench.check_money(expected, cap, how.allow_unknown_cost)
+    bench.check_money(expected, cap, allowed)
     _check_keys(run_plan)
-    bench.prepare_folder(folder, expected.disk_bytes)
+    bench.prepare_folder(folder, expected.disk_bytes, new=new)
     if new:
         _save_plan(run_plan, folder)
     caught, reason = 0, "disk"
     try:
         reason, caught = bench.execute(folder, run_plan, chosen, replace(how, max_cost=cap), _console(stderr=True))
     except JournalError as e:
-        _say(f"lmmbench: {e}; free some space, then: lmmbench run --resume {folder.name}")
-    published = _published(folder, run_plan, chosen, where)
+        _say(f"lmmbench: {e}; free some space, then: {_resume(folder)}")
+    try:
+        published = _published(folder, run_plan, chosen, where)
+    except KeyboardInterrupt:
+        _say(
+            f"stopped while publishing; the answers are safe in the journal, publish them with: lmmbench score {folder.name}"
+        )
+        return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
     _report(published, folder, code, reason, lang)
     return code
+
+
+def _cap(how: Execution, run_plan: Plan) -> float:
+    """Dollars that the whole run may cost: the option's, else the plan's."""
+    return how.max_cost if how.max_cost is not None else float(run_plan.options.get("max_cost_usd", 5.0))
+
+
+def _resume(folder: Path) -> str:
+    """The command that finishes a run, wherever its results are."""
+    import shlex
+
+    name = folder.name if folder.parent == places.results_dir(None) else shlex.quote(str(folder))
+    return f"lmmbench run --resume {name}"
 
 
 def _save_plan(run_plan: Plan, folder: Path) -> None:
@@ -389,7 +413,7 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
         stopped = published.manifest["models"][model]["stopped"]
-        _say(f"{model}: {shown}" + (f" · stopped: {stopped}" if stopped else ""))
+        _say(f"{model}: {shown}" + (f" · stopped: {visible(stopped)}" if stopped else ""))
     damaged = published.manifest["damaged_records"]
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
@@ -399,7 +423,7 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
             _say("no model of this run can take these questions; choose other --models or --tasks")
     if code and not unable:
         why = {3: "coverage is below the floor", 4: "no answer was got"}.get(code, reason or "stopped")
-        _say(f"{why}; to ask what is left: lmmbench run --resume {folder.name}")
+        _say(f"{why}; to ask what is left: {_resume(folder)}")
     _out(f"run: {folder}")
 
 
@@ -532,9 +556,11 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
 def score(name: str, lang: str, results: str | None, tasks_dir: str | None, debug: bool) -> None:
     """Grade a run again from its journal, offline, and publish it anew. Asks nothing, needs no key."""
     from lmmbench import plan
+    from lmmbench.journal import check_free
 
     where = places.Places(places.tasks_dir(tasks_dir), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
+    check_free(folder / "journal" / "main.jsonl")
     published = _published(folder, plan.load(folder), None, where)
     _report(published, folder, 0, "", lang)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ from lmmbench.types import _STRICT, Endpoint, Model
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+ENTRY_POINTS = "lmmbench.providers"
+"""Where installed packages name the apis that they add."""
 APIS = ("openai-chat", "gemini", "embedded", "baseline")
 
 
@@ -65,6 +69,7 @@ def load(path: Path) -> Config:
     for name, model in config.models.items():
         where = f"{path}:{lines.get(('models', name), 0)}: "
         check_id(name, "model", where)
+        _check_model(name, model, where)
         if seen.setdefault(name.lower(), name) != name:
             raise UsageError(f"{where}models {seen[name.lower()]!r} and {name!r} differ only in case; rename one")
         if model.endpoint not in config.endpoints:
@@ -75,13 +80,34 @@ def load(path: Path) -> Config:
     return config
 
 
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+
+
+def _check_model(name: str, model: Model, where: str) -> None:
+    for part in ("input", "cached_input", "output"):
+        value = getattr(model.price, part)
+        if value is not None and not 0 <= value < math.inf:
+            raise UsageError(
+                f"{where}model {name!r}: price.{part} must be a number, 0 or more, or null where not known"
+            )
+    if model.reasoning_allowance < 0:
+        raise UsageError(f"{where}model {name!r}: reasoning_allowance must be 0 or more")
+
+
 def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:
-    if endpoint.api not in APIS:
+    if endpoint.api not in APIS and not entry_points(group=ENTRY_POINTS, name=endpoint.api):
         raise UsageError(
             f"{where}endpoint {name!r}: api {endpoint.api!r} is none of {', '.join(APIS)}{nearest(endpoint.api, APIS)}"
         )
-    if endpoint.concurrency < 1 or endpoint.timeout_s <= 0:
-        raise UsageError(f"{where}endpoint {name!r}: concurrency and timeout_s must be greater than 0")
+    for key_name in ("concurrency", "timeout_s", "rpm", "tpm"):
+        value = getattr(endpoint, key_name)
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{where}endpoint {name!r}: {key_name} must be a number greater than 0")
+    for header in endpoint.headers:
+        if _SECRET_HEADER.search(header):
+            raise UsageError(
+                f"{where}endpoint {name!r}: the header {header!r} carries a key; name its variable in key_env"
+            )
     if is_remote(endpoint) and not (endpoint.base_url or endpoint.base_url_env):
         raise UsageError(f"{where}endpoint {name!r} needs base_url or base_url_env")
     if endpoint.base_url:

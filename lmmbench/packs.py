@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -82,7 +81,7 @@ class Pack:
         return tuple(i for i in self.items if i.status == "active")
 
 
-def load(folder: Path, *, check_hash: bool = True) -> Pack:
+def load(folder: Path) -> Pack:
     """Read one pack. Raises UsageError with file, line and what to do about it."""
     card_path, items_path = folder / "card.yaml", folder / "items.jsonl"
     data, lines = read_yaml(card_path)
@@ -93,7 +92,7 @@ def load(folder: Path, *, check_hash: bool = True) -> Pack:
         raise UsageError(f"{card_path}: id {card.id!r} is not the folder's name {folder.name!r}; make them the same")
     text = read_text(items_path)
     actual = sha256(text)
-    if check_hash and actual != card.items_sha256:
+    if actual != card.items_sha256:
         raise UsageError(
             f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {card.items_sha256[:12] or 'nothing'}…; "
             f"if you changed it on purpose, run: lmmbench check --write-hash {card.id} --tasks-dir {folder.parent}"
@@ -122,6 +121,7 @@ def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
         seen[item.id] = number
         _check_answerable(item, f"{path}:{number}: ")
         _check_slots(card, item, f"{path}:{number}: ")
+        _check_scorer(card, item, f"{path}:{number}: ")
         items.append(item)
     if not items:
         raise UsageError(f"{path}: holds no item; add at least one line")
@@ -141,6 +141,18 @@ def _check_answerable(item: Item, where: str) -> None:
         raise UsageError(
             f"{where}item {item.id!r}: targets must hold the number of one option, 1 to {len(item.options)}"
         )
+
+
+def _check_scorer(card: Card, item: Item, where: str) -> None:
+    from lmmbench.scorers import scorer
+
+    spec = card.scorer_of(item.type)
+    wanted = scorer(spec.name).items
+    if (wanted == "closed") != bool(item.options):
+        has = "has options" if item.options else "has none"
+        raise UsageError(f"{where}the scorer {spec.name!r} is for {wanted} questions, item {item.id!r} {has}")
+    if spec.name == "summary" and not item.params.get("facts"):
+        raise UsageError(f"{where}item {item.id!r} is scored by key facts and names none; add params.facts")
 
 
 _ANY_SLOT = re.compile(r"\{\{.*?\}\}")
@@ -277,14 +289,3 @@ def chance(card: Card, item: Item) -> float:
             raise UsageError(f"pack {card.id}: chance is {card.chance!r}; it must be a number or 1/options")
         return 1 / len(item.options) if item.options else 0.0
     return float(card.chance)
-
-
-def card_json(card: Card) -> dict[str, Any]:
-    """The card as plain data, for plan.json."""
-    from dataclasses import asdict
-
-    return json.loads(json.dumps(asdict(card)))  # type: ignore[no-any-return]
-
-
-def card_from_json(data: Any, path: Path) -> Card:
-    return decode(Card, data, path)

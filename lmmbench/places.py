@@ -73,6 +73,6 @@ def find_run(name: str, results: Path) -> Path:
 
 
 def runs(results: Path) -> list[str]:
-    """Ids of all runs, oldest first (by the plan's date, then by id)."""
+    """Ids of all runs, oldest first (by when plan.json was written, then by id)."""
     found = [(p.stat().st_mtime_ns, p.parent.name) for p in results.glob("*/plan.json")]
     return [name for _, name in sorted(found)]

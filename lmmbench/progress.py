@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lmmbench.runner import Lane
+from lmmbench.terminal import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +26,9 @@ def errors(lane: Lane) -> int:
 def waiting(lane: Lane, now: float) -> str:
     """`waiting 40 s for deepseek`, a stop's reason, or nothing."""
     if lane.stopped:
-        return f"stopped: {lane.stopped}"
+        return visible(f"stopped: {lane.stopped}")
     wait = lane.gate.waiting_s(now)
-    return f"waiting {wait:.0f} s for {lane.model.endpoint}" if wait >= 1 else lane.last_error
+    return f"waiting {wait:.0f} s for {lane.model.endpoint}" if wait >= 1 else visible(lane.last_error)
 
 
 def rate_text(lane: Lane, elapsed: float) -> str:

@@ -195,6 +195,7 @@ class Outcome:
     attempts: int = 0
     open_intents: int = 0
     maybe_billed: bool = False
+    worst_usd: float = 0.0
 
 
 @dataclass(slots=True)
@@ -206,6 +207,7 @@ class Index:
     end: Record = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     spent_usd: float = 0.0
+    cost_usd: float | None = 0.0
     tokens: Counter[str] = field(default_factory=Counter)
     served: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -235,13 +237,16 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     if record["t"] == "intent":
         outcome.attempts += 1
         outcome.open_intents += 1
+        # for the cap, an ask is taken at its worst until its outcome says otherwise
+        outcome.worst_usd = record.get("worst", 0.0)
+        found.spent_usd += outcome.worst_usd
         return
     outcome.open_intents = max(0, outcome.open_intents - 1)
     outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
-    if record["t"] == "done":
-        found.spent_usd += _cost(plan, record) or 0.0
-        usage = _usage(record)
-        found.tokens.update({"input": usage.input or 0, "output": usage.output or 0})
+    if record["t"] == "fail" and not record.get("billed"):
+        found.spent_usd -= outcome.worst_usd
+    if record["t"] == "done" and record["status"] != "unsupported":
+        _count_cost(found, outcome, _cost(plan, record), _usage(record))
     rank = {"done": 3, "fail": 2}[record["t"]]
     # a refusal by policy comes as a fault, and is an answer all the same
     status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
@@ -251,6 +256,18 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
         found.statuses[key] = status
         if served := record.get("served_model"):
             found.served.setdefault(record["model"], Counter())[served] += 1
+
+
+def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
+    """An unknown cost makes the run's cost unknown; for the cap it stays at its worst."""
+    if cost is None:
+        found.cost_usd = None
+    else:
+        found.spent_usd += cost - outcome.worst_usd
+        found.cost_usd = None if found.cost_usd is None else found.cost_usd + cost
+    for name, count in (("input", usage.input), ("output", usage.output)):
+        if count is not None:
+            found.tokens[name] += count
 
 
 def _usage(record: Record) -> Usage:
@@ -429,7 +446,7 @@ def publish_manifest(
             }
             for m, c in counts.items()
         },
-        "cost_usd": found.spent_usd, "tokens": dict(found.tokens), "ended_at": found.end.get("at"),
+        "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
     text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))

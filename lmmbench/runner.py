@@ -75,6 +75,9 @@ class Budget:
         self.spent += actual
 
 
+OVER_BUDGET = "budget: the next ask could go past the cap"
+
+
 class Stopped(Exception):
     """The run was told to stop while an ask waited."""
 
@@ -175,7 +178,7 @@ class Runner:
                 continue
             worst = money.worst_cost(request, lane.model) or 0.0
             if not self._budget.reserve(worst):
-                lane.stopped = "budget: the next ask could go past the cap"
+                lane.stopped = OVER_BUDGET
                 return
             queued = loop.time()
             try:
@@ -189,14 +192,16 @@ class Runner:
                 lane.gate.release()
                 self._budget.settle(worst, 0.0)
                 return
-            self._spawn(lane, self._ask(lane, request, worst, queued))
+            # it holds a slot from here on, and is not cancelled before it has begun
+            self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued)))
 
-    def _spawn(self, lane: Lane, work: Any) -> None:
+    def _spawn(self, lane: Lane, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         lane.tasks.add(task)
         task.add_done_callback(lane.tasks.discard)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -205,41 +210,38 @@ class Runner:
             self.stop("disk" if isinstance(error, JournalError) else "internal")
 
     async def _ask(self, lane: Lane, request: Request, worst: float, queued: float) -> None:
-        """One question to its end: answered, or failed for good. Enters with a slot."""
-        spent = 0.0
+        """One question to its end: answered, or failed for good. Enters with a slot and with `worst` reserved."""
         try:
             try:
-                reply = await self._send(lane, request, queued)
+                reply = await self._send(lane, request, worst, queued)
             except Fault as fault:
-                reply = await self._retry(lane, request, fault, queued)
+                reply = await self._retry(lane, request, fault, worst, queued)
             actual = money.cost(reply.usage, lane.model.price)
             lane.cost_known = lane.cost_known and actual is not None
-            spent = worst if actual is None else actual
             lane.cost_usd += actual or 0.0
             lane.final_faults.clear()
         except Fault as fault:
             self._final(lane, fault)
-            spent = worst if fault.maybe_billed else 0.0
         except Stopped:
             return
-        finally:
-            self._budget.settle(worst, spent)
 
-    async def _send(self, lane: Lane, request: Request, queued: float) -> Reply:
+    async def _send(self, lane: Lane, request: Request, worst: float, queued: float) -> Reply:
         """One attempt. The slot is held until its outcome is on the disk, so that a crash can cost no more asks than
-        there are slots."""
+        there are slots. The reserved dollars become what it cost, or stay spent where that is not known."""
         loop = asyncio.get_running_loop()
         key = _key(lane, request)
         task = asyncio.current_task()
         if task is not None:
             self._sending.add(task)
         lane.on_wire += 1
+        spent = worst
         try:
-            await self._writer.append({"t": "intent", **key, "at": _now()})
+            await self._writer.append({"t": "intent", **key, "at": _now(), "worst": worst})
             started, at = loop.time(), _now()
             try:
                 reply = await lane.provider.ask(request)
             except Fault as fault:
+                spent = worst if fault.maybe_billed else 0.0
                 await self._fail(lane, key, fault)
                 raise
             except Exception as e:
@@ -249,9 +251,12 @@ class Runner:
             took = loop.time() - started if reply.latency_s is None else reply.latency_s
             record = {**_done(key, request, reply), "latency_s": took, "queue_s": started - queued, "started_at": at}
             await self._writer.append(record)
+            actual = money.cost(reply.usage, lane.model.price)
+            spent = worst if actual is None else actual
             lane.statuses[record["status"]] += 1
             return reply
         finally:
+            self._budget.settle(worst, spent)
             lane.on_wire -= 1
             lane.gate.release()
             if task is not None:
@@ -265,7 +270,7 @@ class Runner:
             {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, "at": _now()}
         )
 
-    async def _retry(self, lane: Lane, request: Request, first: Fault, queued: float) -> Reply:
+    async def _retry(self, lane: Lane, request: Request, first: Fault, worst: float, queued: float) -> Reply:
         """The one retry layer. Enters after a first failure, without a slot; takes one for each further attempt."""
         from tenacity import AsyncRetrying, retry_if_exception_type
 
@@ -282,10 +287,12 @@ class Runner:
                 raise fault
             lane.retries += 1
             await lane.gate.acquire(tokens)
+            if not lane.stopped and not self._budget.reserve(worst):
+                lane.stopped = OVER_BUDGET
             if lane.stopped:
                 lane.gate.release()
                 raise Stopped
-            return await self._send(lane, request, queued)
+            return await self._send(lane, request, worst, queued)
 
         def enough(state: RetryCallState) -> bool:
             nonlocal used

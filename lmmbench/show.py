@@ -4,20 +4,13 @@ escaped."""
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 from lmmbench import bench, config, packs, places
 from lmmbench.faults import UsageError
 from lmmbench.files import read_parquet
-
-
-def visible(text: str) -> str:
-    """Text that cannot act on a terminal: control, format and bidi characters become escapes."""
-    return "".join(
-        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else f"\\u{ord(c):04x}" for c in text
-    )
+from lmmbench.terminal import visible
 
 
 def models(providers: Path) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One row of providers.yaml. `params` says which request parameters this family takes (see the dialect)."""
+    """One row of providers.yaml. `options` are sent as they stand, `drops` are left out and recorded."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     endpoint: str

@@ -165,7 +165,7 @@ def run_here(
         chosen = packs.select(tasks, cwd / "tasks")
         planned, _ = bench.choose_models(models, config.load(cwd / "providers.yaml"))
         run_plan = bench.make_plan(bench.RunOptions(tasks, models, repeats=repeats), run_id, planned, chosen)
-        bench.prepare_folder(folder, 0)
+        bench.prepare_folder(folder, 0, new=True)
         plan.save(run_plan, folder)
     how = bench.Execution(backoff_s=backoff_s, **execution)
     reason, caught = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))

@@ -351,7 +351,7 @@ def test_a_run_whose_disk_refuses_can_be_finished(tmp_path: Path) -> None:
     )  # fmt: skip
     assert first.returncode == 4, first.stderr
     assert "Traceback" not in first.stderr
-    assert "lmmbench run --resume one" in first.stderr
+    assert "lmmbench run --resume " in first.stderr
     answered = [r["item"] for r in journal_of(run) if r["t"] == "done"]
     assert 0 < len(answered) < 120
     assert lmmbench("run", "--resume", "one", *where, cwd=tmp_path).returncode == 0

@@ -136,8 +136,7 @@ OPENAI_ANSWERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "length, null": (says(None, "length", reasoning_content="음"), {"text": "", "finish": "length", "reasoning": "음"}),
     "empty": (says(""), {"text": "", "finish": "stop"}),
     "end_turn": (says("A", "end_turn"), {"finish": "stop", "finish_raw": "end_turn"}),
-    "unknown finish": (says("A", "insufficient_system_resource"), {"text": "A", "finish": "unknown"}),
-    "no finish": (says("A", None), {"text": "A", "finish": "unknown", "finish_raw": ""}),
+    "no finish": (says("A", None), {"text": "A", "finish": "stop", "finish_raw": ""}),
     "list": (says([{"type": "text", "text": "정답"}, {"type": "text", "text": ": A"}]), {"text": "정답: A"}),
     "list with thinking": (
         says([{"type": "thinking", "thinking": [{"type": "text", "text": "음"}]}, {"type": "text", "text": "A"}]),
@@ -222,11 +221,9 @@ GEMINI_ANSWERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "MAX_TOKENS, empty parts": (candidate([], "MAX_TOKENS"), {"text": "", "finish": "length"}),
     "MAX_TOKENS with text": (candidate([{"text": "정"}], "MAX_TOKENS"), {"text": "정", "finish": "length"}),
     "thoughts": (candidate([{"text": "음", "thought": True}, {"text": "정답"}, {"text": ": A"}]), {"text": "정답: A", "reasoning": "음"}),
-    "thoughts only": (candidate([{"text": "음", "thought": True}]), {"text": "", "reasoning": "음", "finish": "stop"}),
     "a part without text": (candidate([{"functionCall": {}}, {"text": "A"}]), {"text": "A"}),
     "a part with a null text": (candidate([{"text": None}, {"text": "A"}]), {"text": "A"}),
-    "new finish": (candidate([{"text": "A"}], "MODEL_ARMOR"), {"text": "A", "finish": "unknown", "finish_raw": "MODEL_ARMOR"}),
-    "no finish": ({"candidates": [{"content": {"parts": [{"text": "A"}]}}]}, {"text": "A", "finish": "unknown"}),
+    "no finish": ({"candidates": [{"content": {"parts": [{"text": "A"}]}}]}, {"text": "A", "finish": "stop"}),
     "usage missing": (candidate([{"text": "A"}]), {"usage": Usage()}),
     "usage null": (counted(None), {"usage": Usage()}),
     "thoughts outside": (
@@ -278,6 +275,10 @@ NO_ANSWER: dict[str, bytes] = {
     "candidates []": b'{"candidates": []}',
     "candidates a text": b'{"candidates": "A"}',
     "candidate null": b'{"candidates": [null]}',
+    "the server gave up": json.dumps(says("부", "insufficient_system_resource")).encode(),
+    "content []": json.dumps(says([])).encode(),
+    "a new finishReason": json.dumps(candidate([{"text": "A"}], "MODEL_ARMOR")).encode(),
+    "thoughts only": json.dumps(candidate([{"text": "음", "thought": True}])).encode(),
     "STOP without parts": json.dumps(candidate(None)).encode(),
     "no finish, no parts": b'{"candidates": [{}]}',
     "parts a number": json.dumps(candidate(5)).encode(),
@@ -514,3 +515,21 @@ def test_a_refusal_of_service_is_classified(name: str) -> None:
 def test_any_error_body_is_classified(status: int, body: dict[str, Any]) -> None:
     """Whatever an error's body holds, a known kind of fault comes of it."""
     assert http_fault(status, {}, json.dumps(body).encode()).kind in FAULTS
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (503, {"error": {"message": "The moderation service is temporarily down"}}, "overload"),
+        (500, {"error": {"message": "content_filter backend failed"}}, "overload"),
+        (503, {"error": {"message": "billing backend hiccup"}}, "overload"),
+        (429, {"error": {"message": "too many moderation calls"}}, "rate"),
+        (400, {"error": {"code": "content_filter", "message": "blocked"}}, "policy"),
+    ],
+)
+def test_a_server_that_is_down_passes_no_verdict(status: int, body: dict[str, Any], kind: str) -> None:
+    """A 5xx or a rate limit that happens to mention moderation or billing is retried: it is no refusal, and no end of
+    the account's money."""
+    with pytest.raises(Fault) as raised:
+        openai_chat.decode(status, {}, json.dumps(body).encode(), SIM)
+    assert raised.value.kind == kind

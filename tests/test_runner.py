@@ -602,7 +602,7 @@ def test_strange_replies_do_not_break_a_run(home: Path) -> None:
         body = openai(odd if x.number % 2 else RIGHT)
         choice = body["choices"][0]
         choice["message"]["reasoning_content"] = [odd, ["음"], {"a": odd}, 5, True][x.number % 5]
-        choice["finish_reason"] = ["stop", odd, 5, {"a": 1}, None][x.number % 5]
+        choice["finish_reason"] = ["stop", "", 5, {"a": 1}, None][x.number % 5]
         body |= {"model": [odd, 5, None, [], {"a": odd}][x.number % 5]}
         body |= {
             "system_fingerprint": [5, odd, {}, True, 1.5][x.number % 5],

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Cell = dict[str, Any]
 _NOT_HANGUL = re.compile("[^가-힣]+")
-TRUNCATED_LIMIT = 0.05
-"""A cell with a larger share of truncated answers is `thin`."""
 
 _TEXT = ("run_id", "model", "vendor", "region", "family", "cell", "kind", "label", "field_sha", "method")
 _INT = ("n_planned", "n_scored", "clusters")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Protocol
 
 from lmmbench import config
@@ -108,4 +109,7 @@ def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> 
         from lmmbench.providers import embedded
 
         return embedded.Embedded(model)
+    for entry in entry_points(group=config.ENTRY_POINTS, name=endpoint.api):
+        provider: Provider = entry.load()(model, endpoint_id, endpoint, sender)
+        return provider
     raise UsageError(f"no provider speaks the api {endpoint.api!r}")

@@ -13,7 +13,7 @@ from lmmbench.providers.lenient import count, mapping, objects, text
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
 _FINISH: dict[str, Finish] = {
-    "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "refusal", "RECITATION": "refusal", "BLOCKLIST": "refusal",
+    "": "stop", "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "refusal", "RECITATION": "refusal", "BLOCKLIST": "refusal",
     "PROHIBITED_CONTENT": "refusal", "SPII": "refusal", "LANGUAGE": "refusal", "IMAGE_SAFETY": "refusal",
 }  # fmt: skip
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
@@ -60,9 +60,13 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
         raise Fault("invalid", "the reply has no candidates", maybe_billed=True)
     finish_raw = text(candidates[0].get("finishReason")) or ""
     finish = _FINISH.get(finish_raw, "unknown")
+    if finish == "unknown":
+        raise Fault(
+            "invalid", f"the reply ended with {finish_raw[:40]!r}, which is no end of an answer", maybe_billed=True
+        )
     parts = objects(mapping(candidates[0].get("content")).get("parts"))
-    if not parts and finish in ("stop", "unknown"):
-        raise Fault("invalid", f"the reply has no parts (finishReason {finish_raw or 'missing'})", maybe_billed=True)
+    if finish == "stop" and not any("text" in p and not p.get("thought") for p in parts):
+        raise Fault("invalid", f"the reply has no text (finishReason {finish_raw or 'missing'})", maybe_billed=True)
     said = "".join(text(p.get("text")) or "" for p in parts if not p.get("thought"))
     thoughts = "".join(text(p.get("text")) or "" for p in parts if p.get("thought"))
     return _reply(data, said, thoughts or None, finish, finish_raw)

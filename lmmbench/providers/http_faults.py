@@ -49,7 +49,7 @@ def http_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     words = " ".join(str(error.get(k, "")) for k in ("code", "type", "status", "reason"))
     message = str(error.get("message", "")) or body[:200].decode("utf-8", "replace")
     details = json.dumps(error.get("details", ""), ensure_ascii=False) if error.get("details") else ""
-    kind = "quota" if _NO_QUOTA.search(message + details) else _by_body(words, message) or _by_status(status)
+    kind = "quota" if _NO_QUOTA.search(message + details) else _by_body(words, message, status) or _by_status(status)
     delay = _retry_info(error)
     if delay is None:
         delay = server_delay(headers)
@@ -72,11 +72,16 @@ def _error_object(body: bytes) -> dict[str, Any]:
     return error if isinstance(error, dict) else {"message": str(error)}
 
 
-def _by_body(words: str, message: str) -> str | None:
-    for text in (words, message):
-        for kind, pattern in BODY_RULES:
-            if pattern.search(text):
-                return kind
+def _by_body(words: str, message: str, status: int) -> str | None:
+    """The kind that the error's own words name; else what its message says, where the status leaves that open: a 5xx
+    that mentions moderation or billing is a server that is down, no verdict on the question or the account."""
+    for kind, pattern in BODY_RULES:
+        if pattern.search(words) and not (status >= 500 and kind in ("policy", "quota", "auth", "config")):
+            return kind
+    believed = () if status >= 500 else ("quota",) if status == 429 else None
+    for kind, pattern in BODY_RULES:
+        if (believed is None or kind in believed) and pattern.search(message):
+            return kind
     return None
 
 

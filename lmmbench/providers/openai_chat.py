@@ -15,7 +15,12 @@ from lmmbench.providers.lenient import text as text_of
 from lmmbench.providers.thinking import split_thinking
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
-_FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal", "end_turn": "stop"}
+_FINISH: dict[str, Finish] = {
+    "": "stop", "stop": "stop", "end_turn": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop",
+    "completed": "stop", "length": "length", "max_tokens": "length", "model_length": "length",
+    "content_filter": "refusal", "refusal": "refusal",
+}  # fmt: skip
+"""Any other word (`insufficient_system_resource`, `error`, `tool_calls`) says that this is no whole answer."""
 
 
 def auth(key: str) -> dict[str, str]:
@@ -53,13 +58,17 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     if not isinstance(data, dict) or data.get("error"):
         raise http_fault(status, headers, body)
     message, finish_raw = _first_choice(data)
-    finish = _FINISH.get(finish_raw, "unknown")
+    finish = _FINISH.get(finish_raw.lower(), "unknown")
     refusal = text_of(message.get("refusal"))
     content = refusal or _content_text(message.get("content"))
     text, inline = split_thinking(content or "")
     if refusal:
         finish = "refusal"
-    elif content is None and finish not in ("length", "refusal"):
+    elif finish == "unknown":
+        raise Fault(
+            "invalid", f"the reply ended with {finish_raw[:40]!r}, which is no end of an answer", maybe_billed=True
+        )
+    elif content is None and finish == "stop":
         raise Fault("invalid", "the reply has no content", maybe_billed=True)
     return Reply(
         text=text,
@@ -93,7 +102,8 @@ def _first_choice(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
 def _content_text(content: Any) -> str | None:
     """Text of a message's content: a string (also an empty one), or a list of parts of which only text counts."""
     if isinstance(content, list):
-        return "".join(text_of(p.get("text")) or "" for p in objects(content) if p.get("type", "text") == "text")
+        texts = [text_of(p.get("text")) for p in objects(content) if p.get("type", "text") == "text"]
+        return "".join(t or "" for t in texts) if texts else None
     return content if isinstance(content, str) else None
 
 
