@@ -212,9 +212,9 @@ def printed(cells: list[Cell], width: int, lang: str = "en") -> str:
 
 def test_a_cell_shows_score_interval_count_and_what_is_missing() -> None:
     """A number never stands without its interval and its count; coverage is said where it is not whole."""
-    assert matrix.cell_text(shown()) == "52.8 [37.0,68.0]\nn=36"
+    assert matrix.cell_text(shown()) == "52.8 [37.0,68.0]\nn=36 · 100 %"
     assert matrix.cell_text(shown(n_scored=18, coverage=0.5)) == "52.8 [37.0,68.0]\nn=18 (50 %)"
-    assert matrix.cell_text(shown(ci_low=None, ci_high=None)) == "52.8\nn=36"
+    assert matrix.cell_text(shown(ci_low=None, ci_high=None)) == "52.8\nn=36 · 100 %"
 
 
 def test_coverage_that_is_not_whole_never_looks_whole() -> None:
@@ -234,7 +234,7 @@ def test_tables_fit_the_terminal_and_lose_nothing(width: int, lang: str, model: 
     for cell in cells:
         assert f"{100 * cell['mean']:.1f}" in text
     assert text.count("[37.0,68.0]") == len(cells)
-    assert text.count("n=1234 (50 %)") == len(cells)
+    assert text.count("n=1234 · 50 %") == len(cells)
     for k in range(7):
         assert f"stratum-{k}" in text
 

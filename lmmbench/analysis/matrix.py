@@ -215,20 +215,20 @@ def read(folder: Path) -> list[Cell]:
 _WORDS = {
     "en": {
         "model": "model",
-        "title": "Scores 0-100 [95 % interval], n scored, coverage where below 100 %",
+        "title": "Scores 0-100 [95 % interval], n scored · coverage",
         "none": "–",
     },
-    "ko": {"model": "모델", "title": "점수 0-100 [95 % 구간], 채점 문항 수, 응답률(100 % 미만일 때)", "none": "–"},
+    "ko": {"model": "모델", "title": "점수 0-100 [95 % 신뢰구간], 채점 문항 수 · 채점률", "none": "–"},
 }
 
 
 def cell_text(cell: Cell | None, none: str = "–") -> str:
-    """`52.8 [37.0,68.0]` and `n=36` on two lines; `–` where nothing was measured."""
+    """`52.8 [37.0,68.0]` and `n=36 · 100 %` (scored, coverage) on two lines; `–` where nothing was measured."""
     if cell is None or cell["mean"] is None:
         return none
     interval = "" if cell["ci_low"] is None else f" [{100 * cell['ci_low']:.1f},{100 * cell['ci_high']:.1f}]"
-    covered = "" if cell["coverage"] >= 1 else f" ({math.floor(100 * cell['coverage'])} %)"
-    return f"{100 * cell['mean']:.1f}{interval}\nn={cell['n_scored']}{covered}"
+    # rounded down: what is not whole never looks whole
+    return f"{100 * cell['mean']:.1f}{interval}\nn={cell['n_scored']} · {math.floor(100 * cell['coverage'])} %"
 
 
 def _grid(cells: Sequence[Cell], kind: str) -> tuple[list[str], list[str], dict[tuple[str, str], Cell]]:
