@@ -213,7 +213,7 @@ def printed(cells: list[Cell], width: int, lang: str = "en") -> str:
 def test_a_cell_shows_score_interval_count_and_what_is_missing() -> None:
     """A number never stands without its interval and its count; coverage is said where it is not whole."""
     assert matrix.cell_text(shown()) == "52.8 [37.0,68.0]\nn=36 · 100 %"
-    assert matrix.cell_text(shown(n_scored=18, coverage=0.5)) == "52.8 [37.0,68.0]\nn=18 (50 %)"
+    assert matrix.cell_text(shown(n_scored=18, coverage=0.5)) == "52.8 [37.0,68.0]\nn=18 · 50 %"
     assert matrix.cell_text(shown(ci_low=None, ci_high=None)) == "52.8\nn=36 · 100 %"
 
 
@@ -279,7 +279,7 @@ def test_markdown_is_a_table() -> None:
     assert lines[2:6] == [
         "| 모델 | mini | other |",
         "|---|---:|---:|",
-        "| sim-a | 52.8 [37.0,68.0]<br>n=36 | 52.8 [37.0,68.0]<br>n=36 |",
+        "| sim-a | 52.8 [37.0,68.0]<br>n=36 · 100 % | 52.8 [37.0,68.0]<br>n=36 · 100 % |",
         "| sim-b | – | – |",
     ]
 
