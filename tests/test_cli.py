@@ -1006,7 +1006,7 @@ def test_the_matrix_in_all_its_formats(finished: Desk, lang: str, word: str) -> 
 def test_the_matrix_s_title_is_one_line(finished: Desk) -> None:
     """What the numbers mean stands above the table in one line, however narrow the table is."""
     first = finished.lmmbench("matrix", "first").out.splitlines()[0]
-    assert "Scores 0-100" in first and "coverage where below 100 %" in first
+    assert "Scores 0-100" in first and "n scored · coverage" in first
 
 
 def test_the_matrix_of_two_runs_shows_both(finished: Desk) -> None:
