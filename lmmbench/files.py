@@ -69,11 +69,17 @@ def without_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def read_parquet(path: Path, columns: list[str] | None = None, filters: Any = None) -> Any:
-    """A parquet file as a pyarrow.Table. The file is opened here, since not every path can be passed on to pyarrow."""
+def read_parquet(path: Path, columns: list[str] | None = None) -> Any:
+    """A parquet file as a pyarrow.Table.
+
+    The file is opened here, since not every path can be passed on to pyarrow; and it is mapped, since pyarrow's own
+    threads calling back into a Python file can abort a process that is about to end.
+    """
+    import mmap
+
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with path.open("rb") as f:
-        if filters is not None:
-            return pq.read_table(f, columns=columns, filters=filters)
-        return pq.ParquetFile(f).read(columns=columns)
+        mapped = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(mapped))).read(columns=columns)

@@ -71,6 +71,8 @@ def item(folder: Path, item_id: str) -> str:
 
 
 def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
+    import pyarrow.compute as pc
+
     lines = [f"{row['pack']}/{row['item_id']}  {row['stratum']} · {row['type']} · {row['attestation']}", ""]
     lines += [visible(row["question"]), "", f"targets: {visible(' | '.join(row['targets']))}"]
     if row["options"]:
@@ -90,8 +92,9 @@ def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
         "score",
     ]
     for path in sorted((folder / "models").glob("*.parquet")):
-        where = [("pack", "=", row["pack"]), ("item_id", "=", row["item_id"])]
-        for got in read_parquet(path, [*columns, "pack", "item_id"], where).to_pylist():
+        table = read_parquet(path, [*columns, "pack", "item_id"])
+        wanted = pc.and_(pc.equal(table["pack"], row["pack"]), pc.equal(table["item_id"], row["item_id"]))
+        for got in table.filter(wanted).to_pylist():
             lines += ["", *_answer_lines(got)]
     return lines
 
