@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
-from lmmbench.providers.http_faults import http_fault, parse_json
+from lmmbench.providers.http_faults import reply_object
 from lmmbench.providers.lenient import count, mapping, objects, text
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
@@ -47,11 +47,7 @@ def encode(request: Request, model: Model) -> Call:
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
     """The normalised reply. A blocked prompt (no candidates, `promptFeedback`) and a blocked answer are refusals."""
-    if status != 200:
-        raise http_fault(status, headers, body)
-    data = parse_json(body)
-    if not isinstance(data, dict) or data.get("error"):
-        raise http_fault(status, headers, body)
+    data = reply_object(status, headers, body)
     blocked = text(mapping(data.get("promptFeedback")).get("blockReason"))
     candidates = objects(data.get("candidates"))
     if blocked and not candidates:

@@ -43,6 +43,17 @@ def parse_json(body: bytes) -> Any:
         raise Fault("invalid", f"the reply is {what}: {start[:60]!r}", maybe_billed=True) from None
 
 
+def reply_object(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """The JSON object of a reply that may hold an answer. Raises Fault for every other reply: another status, no JSON,
+    no object, an error inside a 200."""
+    if status != 200:
+        raise http_fault(status, headers, body)
+    data = parse_json(body)
+    if not isinstance(data, dict) or data.get("error"):
+        raise http_fault(status, headers, body)
+    return data
+
+
 def http_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The fault that a non-success reply means, with the delay that the server asks for."""
     error = _error_object(body)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
-from lmmbench.providers.http_faults import http_fault, parse_json
+from lmmbench.providers.http_faults import reply_object
 from lmmbench.providers.lenient import count, mapping, objects
 from lmmbench.providers.lenient import text as text_of
 from lmmbench.providers.thinking import split_thinking
@@ -52,11 +52,7 @@ def _content(request: Request) -> str | list[dict[str, Any]]:
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
     """The normalised reply. Raises Fault when the body holds no answer, whatever the status says."""
-    if status != 200:
-        raise http_fault(status, headers, body)
-    data = parse_json(body)
-    if not isinstance(data, dict) or data.get("error"):
-        raise http_fault(status, headers, body)
+    data = reply_object(status, headers, body)
     message, finish_raw = _first_choice(data)
     finish = _FINISH.get(finish_raw.lower(), "unknown")
     refusal = text_of(message.get("refusal"))
