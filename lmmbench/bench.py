@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from lmmbench.analysis.matrix import Cell
     from lmmbench.providers import Provider
 
-Say = Callable[[str], None]
 BYTES_PER_ASK = 6_000
 """Journal and parquet of one ask, generously (a reasoning text of 1,000 tokens)."""
 RETIRED_NAMES = {
@@ -206,7 +204,7 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     for model_id, planned in keyed.items():
         costs = []
         for prompt, answer in fed:
-            out = answer + (planned.model.reasoning_allowance if planned.model.reasons else 0)
+            out = planned.model.output_cap(answer)
             tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
             costs.append(money.cost(Usage(input=prompt, output=out), planned.model.price))
         if any(c is None for c in costs):
@@ -238,10 +236,9 @@ def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, 
 
 
 def estimate_text(e: Estimate) -> str:
-    known = f"at most ${e.cost_usd:.4g}" if len(e.unknown) < len(e.shares) or not e.shares else "at most"
-    cost = known + (
-        f"{' and' if known != 'at most' else ''} the unknown cost of {', '.join(e.unknown)}" if e.unknown else ""
-    )
+    parts = [f"${e.cost_usd:.4g}"] if len(e.unknown) < len(e.shares) or not e.shares else []
+    parts += [f"the unknown cost of {', '.join(e.unknown)}"] if e.unknown else []
+    cost = f"at most {' and '.join(parts)}"
     tokens = (
         f", {e.input_tokens:,} tokens in and {e.output_tokens:,} out at most to keyed endpoints"
         if e.input_tokens

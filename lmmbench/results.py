@@ -203,7 +203,6 @@ class Index:
     """All journals of a run, read once."""
 
     outcomes: dict[AskKey, Outcome] = field(default_factory=dict)
-    statuses: dict[AskKey, str] = field(default_factory=dict)
     end: Record = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     spent_usd: float = 0.0
@@ -253,7 +252,6 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     rank = 3 if status == "refused" else rank
     if rank > outcome.rank or (rank == outcome.rank == 2):
         outcome.path, outcome.offset, outcome.rank = path, offset, rank
-        found.statuses[key] = status
         if served := record.get("served_model"):
             found.served.setdefault(record["model"], Counter())[served] += 1
 

@@ -42,7 +42,6 @@ class Lane:
     planned: int
     answered_before: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    on_wire: int = 0
     retries: int = 0
     cost_usd: float = 0.0
     cost_known: bool = True
@@ -188,10 +187,6 @@ class Runner:
                 if lane.stopped:
                     return
                 raise
-            if lane.stopped:
-                lane.gate.release()
-                self._budget.settle(worst, 0.0)
-                return
             # it holds a slot from here on, and is not cancelled before it has begun
             self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued)))
 
@@ -213,29 +208,29 @@ class Runner:
         """One question to its end: answered, or failed for good. Enters with a slot and with `worst` reserved."""
         try:
             try:
-                reply = await self._send(lane, request, worst, queued)
+                await self._send(lane, request, worst, queued)
             except Fault as fault:
-                reply = await self._retry(lane, request, fault, worst, queued)
-            actual = money.cost(reply.usage, lane.model.price)
-            lane.cost_known = lane.cost_known and actual is not None
-            lane.cost_usd += actual or 0.0
+                await self._retry(lane, request, fault, worst, queued)
             lane.final_faults.clear()
         except Fault as fault:
             self._final(lane, fault)
         except Stopped:
             return
 
-    async def _send(self, lane: Lane, request: Request, worst: float, queued: float) -> Reply:
+    async def _send(self, lane: Lane, request: Request, worst: float, queued: float) -> None:
         """One attempt. The slot is held until its outcome is on the disk, so that a crash can cost no more asks than
-        there are slots. The reserved dollars become what it cost, or stay spent where that is not known."""
+        there are slots. The reserved dollars become what it cost, or stay spent where that is not known. Raises Fault,
+        or Stopped when the model or the run was stopped before it was sent."""
         loop = asyncio.get_running_loop()
         key = _key(lane, request)
         task = asyncio.current_task()
         if task is not None:
             self._sending.add(task)
-        lane.on_wire += 1
-        spent = worst
+        spent = 0.0
         try:
+            if lane.stopped or self._stop.is_set():
+                raise Stopped
+            spent = worst
             await self._writer.append({"t": "intent", **key, "at": _now(), "worst": worst})
             started, at = loop.time(), _now()
             try:
@@ -251,13 +246,13 @@ class Runner:
             took = loop.time() - started if reply.latency_s is None else reply.latency_s
             record = {**_done(key, request, reply), "latency_s": took, "queue_s": started - queued, "started_at": at}
             await self._writer.append(record)
-            actual = money.cost(reply.usage, lane.model.price)
-            spent = worst if actual is None else actual
+            cost = money.cost(reply.usage, lane.model.price)
+            spent = worst if cost is None else cost
+            lane.cost_known = lane.cost_known and cost is not None
+            lane.cost_usd += cost or 0.0
             lane.statuses[record["status"]] += 1
-            return reply
         finally:
             self._budget.settle(worst, spent)
-            lane.on_wire -= 1
             lane.gate.release()
             if task is not None:
                 self._sending.discard(task)
@@ -270,7 +265,7 @@ class Runner:
             {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, "at": _now()}
         )
 
-    async def _retry(self, lane: Lane, request: Request, first: Fault, worst: float, queued: float) -> Reply:
+    async def _retry(self, lane: Lane, request: Request, first: Fault, worst: float, queued: float) -> None:
         """The one retry layer. Enters after a first failure, without a slot; takes one for each further attempt."""
         from tenacity import AsyncRetrying, retry_if_exception_type
 
@@ -280,19 +275,18 @@ class Runner:
         used = 0  # attempts that count: a rate limit is the server's pace, not a failure of the ask
         failed: Fault | None = first
 
-        async def attempt() -> Reply:
+        async def attempt() -> None:
             nonlocal failed
             if failed is not None:
                 fault, failed = failed, None
                 raise fault
             lane.retries += 1
             await lane.gate.acquire(tokens)
-            if not lane.stopped and not self._budget.reserve(worst):
-                lane.stopped = OVER_BUDGET
-            if lane.stopped:
+            if not self._budget.reserve(worst):
+                lane.stopped = lane.stopped or OVER_BUDGET
                 lane.gate.release()
                 raise Stopped
-            return await self._send(lane, request, worst, queued)
+            await self._send(lane, request, worst, queued)
 
         def enough(state: RetryCallState) -> bool:
             nonlocal used
@@ -309,7 +303,7 @@ class Runner:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Fault), stop=enough, wait=wait, sleep=asyncio.sleep, reraise=True
         )
-        return await retrying(attempt)
+        await retrying(attempt)
 
     def _final(self, lane: Lane, fault: Fault) -> None:
         """An ask failed for good: count it, and stop what its kind stops."""

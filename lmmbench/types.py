@@ -121,6 +121,10 @@ class Model:
     price: Price = field(default_factory=Price)
     note: str = ""
 
+    def output_cap(self, card_cap: int) -> int:
+        """Output tokens that one answer may take: the card's cap, and the reasoning allowance where it reasons."""
+        return card_cap + (self.reasoning_allowance if self.reasons else 0)
+
 
 # --- one ask -----------------------------------------------------------------------------------------
 

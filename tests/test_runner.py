@@ -491,7 +491,7 @@ def test_a_stopped_run_sends_nothing_more(tmp_path: Path) -> None:
         provider.stopped.set()
         await running
         await writer.close()
-        return provider.asked, lane.on_wire
+        return provider.asked, lane.gate.in_flight
 
     assert asyncio.run(main()) == (2, 0)
 

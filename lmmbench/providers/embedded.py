@@ -61,7 +61,6 @@ class Embedded:
         self._path = model_path(model.name)
         if importlib.util.find_spec("xllamacpp") is None:
             raise UsageError(f"xllamacpp is not installed; run: {INSTALL}")
-        self._sha: str | None = None
         self._server: Any = None
         self._lock = asyncio.Lock()
 

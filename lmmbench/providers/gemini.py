@@ -27,7 +27,7 @@ def auth(key: str) -> dict[str, str]:
 
 def encode(request: Request, model: Model) -> Call:
     """The request body; options of the row go into generationConfig; `drops` are left out and reported."""
-    cap = request.max_output_tokens + (model.reasoning_allowance if model.reasons else 0)
+    cap = model.output_cap(request.max_output_tokens)
     params = {"maxOutputTokens": cap, "temperature": request.temperature, "seed": request.seed, **model.options}
     dropped = {name: params.pop(name) for name in model.drops if name in params}
     inline = [{"mimeType": m.mime, "data": base64.b64encode(m.data).decode()} for m in request.media]

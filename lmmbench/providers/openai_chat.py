@@ -29,7 +29,7 @@ def auth(key: str) -> dict[str, str]:
 
 def encode(request: Request, model: Model) -> Call:
     """The request body; parameters named in the model's `drops` are left out and reported."""
-    cap = request.max_output_tokens + (model.reasoning_allowance if model.reasons else 0)
+    cap = model.output_cap(request.max_output_tokens)
     params = {model.cap_field: cap, "temperature": request.temperature, "seed": request.seed, **model.options}
     dropped = {name: params.pop(name) for name in model.drops if name in params}
     messages: list[dict[str, Any]] = []
