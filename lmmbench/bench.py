@@ -204,7 +204,7 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     for model_id, planned in keyed.items():
         costs = []
         for prompt, answer in fed:
-            out = planned.model.output_cap(answer)
+            out = planned.model.most_output(answer)
             tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
             costs.append(money.cost(Usage(input=prompt, output=out), planned.model.price))
         if any(c is None for c in costs):

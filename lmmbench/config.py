@@ -6,22 +6,24 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from lmmbench.doors import decode, nearest, read_yaml
+from lmmbench.doors import Lines, decode, nearest, read_yaml
 from lmmbench.faults import UsageError
 from lmmbench.net.hosts import is_loopback
-from lmmbench.types import _STRICT, Endpoint, Model
+from lmmbench.types import _STRICT, STOPS, Capabilities, Endpoint, Model
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 ENTRY_POINTS = "lmmbench.providers"
 """Where installed packages name the apis that they add."""
-APIS = ("openai-chat", "gemini", "embedded", "baseline")
+REMOTE_APIS = ("openai-chat", "gemini", "clova", "anthropic")
+"""Dialects that are spoken over HTTP."""
+APIS = (*REMOTE_APIS, "embedded", "baseline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,24 @@ class Defaults:
     max_cost_usd: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole providers.yaml."""
+    """A whole providers.yaml; each model carries the capabilities that its row names."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     version: int
     endpoints: dict[str, Endpoint]
+    capabilities: dict[str, Capabilities] = field(default_factory=dict)
     models: dict[str, Model]
     defaults: Defaults = field(default_factory=Defaults)
+
+
+PLAIN: dict[str, Capabilities] = {
+    "gemini": Capabilities(cap_field="maxOutputTokens"),
+    "clova": Capabilities(cap_field="maxTokens"),
+    "anthropic": Capabilities(seed="refused", cached_tokens="outside"),
+}
+"""What a row without `capabilities` has, by its endpoint's api; for every other api the plain OpenAI shape."""
 
 
 def check_id(name: str, what: str, where: str = "") -> str:
@@ -55,35 +66,74 @@ def check_id(name: str, what: str, where: str = "") -> str:
 def load(path: Path) -> Config:
     """Read and check providers.yaml. Raises UsageError with file, line and the nearest name."""
     data, lines = read_yaml(path)
-    config = decode(Config, data, path, lines)
+    config = decode(Config, _resolved(data, path, lines), path, lines)
     if config.version != 1:
         raise UsageError(f"{path}: version {config.version} is not known to this lmmbench; it reads version 1")
     if not 0 <= config.defaults.max_cost_usd < float("inf"):
         line = lines.get(("defaults", "max_cost_usd"), 0)
         raise UsageError(f"{path}:{line}: defaults.max_cost_usd must be a number of dollars, 0 or more")
-    seen: dict[str, str] = {}
     for name, endpoint in config.endpoints.items():
         where = f"{path}:{lines.get(('endpoints', name), 0)}: "
         check_id(name, "endpoint", where)
         _check_endpoint(name, endpoint, where)
-    for name, model in config.models.items():
+    for name, can in config.capabilities.items():
+        _check_capabilities(name, can, f"{path}:{lines.get(('capabilities', name), 0)}: capabilities {name!r}: ")
+    seen: dict[str, str] = {}
+    for name in config.models:
         where = f"{path}:{lines.get(('models', name), 0)}: "
         check_id(name, "model", where)
-        _check_model(name, model, where)
         if seen.setdefault(name.lower(), name) != name:
             raise UsageError(f"{where}models {seen[name.lower()]!r} and {name!r} differ only in case; rename one")
-        if model.endpoint not in config.endpoints:
-            known = nearest(model.endpoint, config.endpoints)
-            raise UsageError(
-                f"{where}model {name!r} names the endpoint {model.endpoint!r}, which is not defined{known}"
-            )
+        named = "capabilities" in data["models"][name]
+        config.models[name] = _checked_model(name, config, where, named=named)
     return config
+
+
+MOVED = ("cap_field", "drops", "reasons", "reasoning_tokens")
+"""Keys that stood on a model's row once."""
+
+
+def _resolved(data: Any, path: Path, lines: Lines) -> Any:
+    """The file's data with each row's `capabilities: NAME` replaced by the entry of that name."""
+    models = data.get("models") if isinstance(data, dict) else None
+    if not isinstance(models, dict):
+        return data
+    families = data.get("capabilities") or {}
+    return data | {"models": {name: _resolved_row(name, row, families, path, lines) for name, row in models.items()}}
+
+
+def _resolved_row(name: str, row: Any, families: Any, path: Path, lines: Lines) -> Any:
+    if not isinstance(row, dict) or not isinstance(families, dict):
+        return row
+    if moved := next((key for key in MOVED if key in row), ""):
+        line = lines.get(("models", name, moved), 0)
+        raise UsageError(
+            f"{path}:{line}: {moved!r} stands in an entry of capabilities: now, which the row names with "
+            "capabilities: NAME; see docs/providers.md"
+        )
+    if "capabilities" not in row:
+        return row
+    family = row["capabilities"]
+    if not isinstance(family, str) or family not in families:
+        line = lines.get(("models", name, "capabilities"), 0)
+        raise UsageError(
+            f"{path}:{line}: model {name!r} names the capabilities {family!r}, which are not defined"
+            f"{nearest(str(family), families)}; add them under capabilities:"
+        )
+    return {**row, "capabilities": families[family]}
 
 
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 
 
-def _check_model(name: str, model: Model, where: str) -> None:
+def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Model:
+    """The model with its capabilities. Raises UsageError for what its family, its price or its endpoint rules out."""
+    model = config.models[name]
+    if model.endpoint not in config.endpoints:
+        known = nearest(model.endpoint, config.endpoints)
+        raise UsageError(f"{where}model {name!r} names the endpoint {model.endpoint!r}, which is not defined{known}")
+    if not named:
+        model = replace(model, capabilities=PLAIN.get(config.endpoints[model.endpoint].api, Capabilities()))
     for part in ("input", "cached_input", "output"):
         value = getattr(model.price, part)
         if value is not None and not 0 <= value < math.inf:
@@ -92,6 +142,47 @@ def _check_model(name: str, model: Model, where: str) -> None:
             )
     if model.reasoning_allowance < 0:
         raise UsageError(f"{where}model {name!r}: reasoning_allowance must be 0 or more")
+    _check_options(model, f"{where}model {name!r}: ")
+    return model
+
+
+INPUTS = ("text", "image", "audio", "video")
+
+
+def _check_options(model: Model, where: str) -> None:
+    """Options that cannot be meant: those that the family refuses, and those that lmmbench sets itself."""
+    can, options = model.capabilities, model.options
+    if can.cap_field in options:
+        raise UsageError(f"{where}options.{can.cap_field} is set by the pack's card; remove it")
+    for stop in STOPS:
+        if stop in options and can.stop == "refused":
+            raise UsageError(f"{where}its family refuses {stop!r}; remove it from the options")
+    if "temperature" in options:
+        _check_temperature(can, options["temperature"], where)
+    if can.efforts and model.effort not in can.efforts:
+        known = ", ".join(map(str, can.efforts))
+        near = nearest(str(model.effort), map(str, can.efforts))
+        raise UsageError(f"{where}{can.effort} {model.effort!r} is none of {known}{near}")
+    if unknown := next((kind for kind in model.inputs if kind not in INPUTS), ""):
+        raise UsageError(f"{where}input {unknown!r} is none of {', '.join(INPUTS)}{nearest(unknown, INPUTS)}")
+
+
+def _check_temperature(can: Capabilities, value: Any, where: str) -> None:
+    if can.temperature == "refused":
+        raise UsageError(f"{where}its family refuses a temperature; remove it from the options")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not can.in_range(value):
+        low, high = can.temperature_range or (0, 2)
+        raise UsageError(f"{where}options.temperature {value!r} must be a number from {low:g} to {high:g}")
+
+
+def _check_capabilities(name: str, can: Capabilities, where: str) -> None:
+    check_id(name, "capabilities", where)
+    if not can.source or not can.as_of:
+        raise UsageError(f"{where}source and as_of (a date) say where this was read and when; add them")
+    if can.effort and can.default_effort is None:
+        raise UsageError(f"{where}default_effort is sent where a row names none; add it")
+    if can.efforts and can.default_effort not in can.efforts:
+        raise UsageError(f"{where}default_effort {can.default_effort!r} is none of its efforts; correct it")
 
 
 def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:
@@ -116,7 +207,7 @@ def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:
 
 def is_remote(endpoint: Endpoint) -> bool:
     """Whether asks of this endpoint go over HTTP."""
-    return endpoint.api in ("openai-chat", "gemini")
+    return endpoint.api in REMOTE_APIS
 
 
 def check_url(name: str, endpoint: Endpoint, url: str, where: str = "") -> None:

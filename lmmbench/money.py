@@ -22,7 +22,7 @@ def input_tokens(request: Request) -> int:
 
 def worst_tokens(request: Request, model: Model) -> tuple[int, int]:
     """(input, output) tokens that one send of this ask can use at most, by estimate and by the cap."""
-    return input_tokens(request), model.output_cap(request.max_output_tokens)
+    return input_tokens(request), model.most_output(request.max_output_tokens)
 
 
 def worst_cost(request: Request, model: Model) -> float | None:

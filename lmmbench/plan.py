@@ -16,7 +16,8 @@ from lmmbench.faults import UsageError
 from lmmbench.files import write_atomically
 from lmmbench.types import _STRICT, Endpoint, Model
 
-PLAN_SCHEMA = 1
+PLAN_SCHEMA = 2
+"""1 had no capabilities: what its models were sent cannot be told from it by today's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def load(folder: Path) -> Plan:
         raise UsageError(f"{path} is damaged; restore it from a copy")
     if data.get("schema") != PLAN_SCHEMA:
         raise UsageError(
-            f"{path} was written by lmmbench {data.get('harness_version')}, which this version cannot read"
+            f"{path} has schema {data.get('schema')} (lmmbench {data.get('harness_version')}) and this version reads schema "
+            f"{PLAN_SCHEMA}; use the version that wrote it, or start a new run"
         )
     return decode(Plan, data, path)

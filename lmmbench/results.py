@@ -269,7 +269,7 @@ def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage
 
 
 def _usage(record: Record) -> Usage:
-    return Usage(*record.get("tokens", (None,) * 4))
+    return Usage(*record.get("tokens", ()))
 
 
 def _cost(plan: Plan, record: Record) -> float | None:

@@ -352,7 +352,7 @@ def _done(key: Record, request: Request, reply: Reply) -> Record:
     return {
         "t": "done", **key, "status": _STATUS.get(reply.finish, "ok"), "answer": reply.text,
         "reasoning": reply.reasoning, "finish": reply.finish_raw or reply.finish,
-        "tokens": [usage.input, usage.cached, usage.output, usage.reasoning],
+        "tokens": [usage.input, usage.cached, usage.output, usage.reasoning, usage.cache_write],
         "served_model": reply.served_model, "system_fingerprint": reply.system_fingerprint,
         "request_id": reply.request_id, "request_sha": reply.request_sha, "prompt_sha": prompt_sha(request),
         "order": request.order, "sent": reply.sent, "dropped": reply.dropped,

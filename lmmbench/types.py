@@ -100,8 +100,63 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What a vendor takes of one kind of input (image, audio): media types, bytes of one file, files a request; null
+    where that is not known."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    types: tuple[str, ...] | None = None
+    max_bytes: int | None = None
+    per_request: int | None = None
+
+
+Taken = Literal["accepted", "ignored", "refused"]
+"""What a vendor does with a parameter: obeys it, answers as if it were not there, or answers with an error."""
+Effort = str | int | bool
+"""How much a model is told to think: a vendor's word, a budget of tokens, or a switch."""
+NO_EFFORT: tuple[Effort, ...] = ("none", "disabled", False, 0)
+"""Efforts at which a model that can think does not."""
+STOPS = ("stop", "stopSequences", "stop_sequences", "stopBefore")
+"""What stop sequences are called. lmmbench sends none of its own; a row's options may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a family of models takes and how it counts: an entry of `capabilities:` in providers.yaml, with the date and
+    source of what it says. Without one, a row has the plain shape of its dialect.
+
+    `cap_field` carries the output cap. `effort` is the dotted path of the parameter that sets the effort, `efforts` its
+    values (empty = any), `default_effort` the one that is sent when a row names none. Tokens counted `outside` are not
+    in the vendor's own totals: reasoning in the output, cached ones in the input.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    source: str = ""
+    as_of: str = ""
+    cap_field: str = "max_tokens"
+    cap_counts_reasoning: bool = True
+    temperature: Taken = "accepted"
+    temperature_range: tuple[float, float] | None = None
+    seed: Taken = "accepted"
+    seed_field: str = "seed"
+    stop: Taken = "accepted"
+    effort: str = ""
+    efforts: tuple[Effort, ...] = ()
+    default_effort: Effort | None = None
+    reasons: Literal["never", "on_request", "by_default", "always"] = "never"
+    reasoning_tokens: Literal["inside", "outside"] = "inside"
+    cached_tokens: Literal["inside", "outside"] = "inside"
+    limits: dict[str, MediaLimits] = field(default_factory=dict)
+
+    def in_range(self, temperature: float) -> bool:
+        """Whether a temperature is one that the family knows, where it takes any."""
+        low, high = self.temperature_range or (float("-inf"), float("inf"))
+        return low <= temperature <= high
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """One row of providers.yaml. `options` are sent as they stand, `drops` are left out and recorded."""
+    """One row of providers.yaml, with its capabilities resolved. `options` are sent as they stand."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     endpoint: str
@@ -111,17 +166,34 @@ class Model:
     region: Literal["overseas", "domestic", "reference"]
     inputs: tuple[str, ...] = ("text",)
     options: dict[str, Any] = field(default_factory=dict)
-    drops: tuple[str, ...] = ()
-    cap_field: str = "max_tokens"
-    reasons: bool = False
+    capabilities: Capabilities = field(default_factory=Capabilities)
     reasoning_allowance: int = 4096
-    reasoning_tokens: Literal["inside", "outside"] = "inside"
     verified: str = "never"
     retires_on: str = ""
     price: Price = field(default_factory=Price)
     note: str = ""
 
+    @property
+    def effort(self) -> Effort | None:
+        """The effort that is sent: the row's own, else the family's default; None where the family has none."""
+        at: Any = self.options
+        for part in self.capabilities.effort.split("."):
+            at = at.get(part) if isinstance(at, dict) else None
+        return self.capabilities.default_effort if at is None else at
+
+    @property
+    def reasons(self) -> bool:
+        """Whether it thinks before it answers, with the effort that is sent."""
+        reasons = self.capabilities.reasons
+        if self.effort is None or reasons in ("never", "always"):
+            return reasons in ("by_default", "always")
+        return self.effort not in NO_EFFORT
+
     def output_cap(self, card_cap: int) -> int:
+        """The cap that is sent, in tokens: the card's, and the reasoning allowance where reasoning counts towards it."""
+        return self.most_output(card_cap) if self.capabilities.cap_counts_reasoning else card_cap
+
+    def most_output(self, card_cap: int) -> int:
         """Output tokens that one answer may take: the card's cap, and the reasoning allowance where it reasons."""
         return card_cap + (self.reasoning_allowance if self.reasons else 0)
 
@@ -171,12 +243,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the vendor counts them; `output` includes `reasoning` for every vendor; null where not said."""
+    """Tokens as the vendor counts them, null where not said. For every vendor `input` includes what was read from its
+    cache (`cached`) and written to it (`cache_write`), and `output` includes `reasoning`."""
 
     input: int | None = None
     cached: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    cache_write: int | None = None
 
 
 Finish = Literal["stop", "length", "refusal", "unknown"]

@@ -14,14 +14,22 @@ from lmmbench.faults import FAULTS, Fault
 from lmmbench.net.delay import LONGEST
 from lmmbench.providers import gemini, openai_chat
 from lmmbench.providers.http_faults import http_fault
-from lmmbench.types import Item, Media, Model, Provenance, Reply, Request, Usage
+from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
 from tests import fake_server
 
 ITEM = Item("q1", "s", "closed", "c", {}, ("1",), Provenance("", "", "", (), "recall"), ("하나", "둘"))
 ASK = Request("p", ITEM, 0, "답만 쓰십시오.", "알맞은 답은?\nA. 하나\nB. 둘", (1, 2), 64, 7)
 CAT = Media("image/png", b"\x89PNG", "sha")
 SIM = Model("sim", "sim-a", "Simulated", "Sim", "overseas")
-THINKER = replace(SIM, reasons=True, cap_field="max_completion_tokens", options={"reasoning_effort": "low"})
+THINKING = Capabilities(
+    cap_field="max_completion_tokens",
+    effort="reasoning_effort",
+    efforts=("none", "low", "high"),
+    default_effort="low",
+    reasons="by_default",
+)
+THINKER = replace(SIM, capabilities=THINKING)
+GEMINI = replace(SIM, capabilities=Capabilities(cap_field="maxOutputTokens"))
 
 
 def data(body: bytes) -> Any:
@@ -71,7 +79,9 @@ def test_openai_sends_no_empty_system_text_and_puts_images_in_parts() -> None:
 
 def test_gemini_encodes_a_question_as_it_stands() -> None:
     """Gemini's own body: contents, systemInstruction, generationConfig, and filters that are off for every item."""
-    call = gemini.encode(replace(ASK, media=(CAT,)), replace(SIM, options={"thinkingConfig": {"thinkingLevel": "LOW"}}))
+    call = gemini.encode(
+        replace(ASK, media=(CAT,)), replace(GEMINI, options={"thinkingConfig": {"thinkingLevel": "LOW"}})
+    )
     assert call.path == "/v1beta/models/sim-a:generateContent"
     assert data(call.body) == {
         "contents": [
@@ -91,8 +101,8 @@ def test_gemini_encodes_a_question_as_it_stands() -> None:
 
 @pytest.mark.parametrize("dialect", [openai_chat, gemini], ids=["openai", "gemini"])
 def test_what_a_model_refuses_is_left_out_and_recorded(dialect: Any) -> None:
-    """A parameter named in `drops` is not sent, and is reported as dropped with its value."""
-    call = dialect.encode(ASK, replace(SIM, drops=("temperature", "seed", "unknown")))
+    """What a family ignores or refuses is not sent, and is reported as dropped with its value."""
+    call = dialect.encode(ASK, replace(SIM, capabilities=Capabilities(temperature="ignored", seed="refused")))
     assert call.dropped == {"temperature": 0.0, "seed": 7}
     assert not {"temperature", "seed"} & (data(call.body).get("generationConfig") or data(call.body)).keys()
     assert not {"temperature", "seed"} & call.sent.keys()
@@ -187,7 +197,7 @@ def test_reasoning_counted_outside_is_put_inside() -> None:
     """`output` includes reasoning for every vendor; a row says where its vendor counts it."""
     usage = {"prompt_tokens": 9, "completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": 6}}
     body = json.dumps(used(usage)).encode()
-    outside = replace(SIM, reasoning_tokens="outside")
+    outside = replace(SIM, capabilities=Capabilities(reasoning_tokens="outside"))
     assert openai_chat.decode(200, {}, body, SIM).usage == Usage(9, None, 2, 6)
     assert openai_chat.decode(200, {}, body, outside).usage == Usage(9, None, 8, 6)
 

@@ -10,6 +10,7 @@ from typing import Any
 from lmmbench.faults import Fault
 from lmmbench.providers.http_faults import reply_object
 from lmmbench.providers.lenient import count, mapping, objects, text
+from lmmbench.providers.parameters import parameters
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
 _FINISH: dict[str, Finish] = {
@@ -26,10 +27,8 @@ def auth(key: str) -> dict[str, str]:
 
 
 def encode(request: Request, model: Model) -> Call:
-    """The request body; options of the row go into generationConfig; `drops` are left out and reported."""
-    cap = model.output_cap(request.max_output_tokens)
-    params = {"maxOutputTokens": cap, "temperature": request.temperature, "seed": request.seed, **model.options}
-    dropped = {name: params.pop(name) for name in model.drops if name in params}
+    """The request body; parameters go into generationConfig, those that the model does not obey are reported."""
+    params, dropped = parameters(request, model)
     inline = [{"mimeType": m.mime, "data": base64.b64encode(m.data).decode()} for m in request.media]
     parts: list[dict[str, Any]] = [{"text": request.user}, *({"inlineData": data} for data in inline)]
     body: dict[str, Any] = {

@@ -18,6 +18,11 @@ def count(value: Any) -> int | None:
     return value if good else None
 
 
+def together(total: int | None, *more: int | None) -> int | None:
+    """A count with what was counted beside it; None where the count itself was not said, or no count results."""
+    return None if total is None else count(total + sum(n or 0 for n in more))
+
+
 def mapping(value: Any) -> dict[str, Any]:
     """A JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}

@@ -10,8 +10,9 @@ from typing import Any
 
 from lmmbench.faults import Fault
 from lmmbench.providers.http_faults import reply_object
-from lmmbench.providers.lenient import count, mapping, objects
+from lmmbench.providers.lenient import count, mapping, objects, together
 from lmmbench.providers.lenient import text as text_of
+from lmmbench.providers.parameters import parameters
 from lmmbench.providers.thinking import split_thinking
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
@@ -28,10 +29,8 @@ def auth(key: str) -> dict[str, str]:
 
 
 def encode(request: Request, model: Model) -> Call:
-    """The request body; parameters named in the model's `drops` are left out and reported."""
-    cap = model.output_cap(request.max_output_tokens)
-    params = {model.cap_field: cap, "temperature": request.temperature, "seed": request.seed, **model.options}
-    dropped = {name: params.pop(name) for name in model.drops if name in params}
+    """The request body; parameters that the model does not obey are left out and reported."""
+    params, dropped = parameters(request, model)
     messages: list[dict[str, Any]] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
@@ -104,12 +103,18 @@ def _content_text(content: Any) -> str | None:
 
 
 def _usage(usage: dict[str, Any], model: Model) -> Usage:
-    """Counts with reasoning inside `output`, whichever way the vendor counts; null where not said."""
+    """Counts with reasoning inside `output` and cached tokens inside `input`, whichever way the vendor counts; null
+    where not said."""
+    can = model.capabilities
     out = count(usage.get("completion_tokens"))
     reasoning = count(mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
-    if out is not None and reasoning and model.reasoning_tokens == "outside":
-        out = count(out + reasoning)
-    cached = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    if can.reasoning_tokens == "outside":
+        out = together(out, reasoning)
+    prompt = mapping(usage.get("prompt_tokens_details"))
+    cached, written = count(prompt.get("cached_tokens")), count(prompt.get("cache_write_tokens"))
     if cached is None:
         cached = count(usage.get("prompt_cache_hit_tokens"))
-    return Usage(count(usage.get("prompt_tokens")), cached, out, reasoning)
+    given = count(usage.get("prompt_tokens"))
+    if can.cached_tokens == "outside":
+        given = together(given, cached, written)
+    return Usage(given, cached, out, reasoning, written)
