@@ -25,7 +25,7 @@ from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
 from lmmbench.places import Places
 from lmmbench.plan import Plan, PlannedModel, PlannedPack
-from lmmbench.types import Endpoint, Model, Usage
+from lmmbench.types import Endpoint, Model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -206,7 +206,7 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
         for prompt, answer in fed:
             out = planned.model.most_output(answer)
             tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
-            costs.append(money.cost(Usage(input=prompt, output=out), planned.model.price))
+            costs.append(money.worst(prompt, out, planned.model.price))
         if any(c is None for c in costs):
             unknown.append(model_id)
         shares[model_id] = sum(c for c in costs if c is not None)

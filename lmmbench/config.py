@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from lmmbench.doors import Lines, decode, nearest, read_yaml
 from lmmbench.faults import UsageError
 from lmmbench.net.hosts import is_loopback
-from lmmbench.types import _STRICT, STOPS, Capabilities, Endpoint, Model
+from lmmbench.types import _STRICT, STOPS, Capabilities, Endpoint, Model, Price
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
@@ -134,18 +134,38 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
         raise UsageError(f"{where}model {name!r} names the endpoint {model.endpoint!r}, which is not defined{known}")
     if not named:
         model = replace(model, capabilities=PLAIN.get(config.endpoints[model.endpoint].api, Capabilities()))
-    for part in ("input", "cached_input", "output"):
-        value = getattr(model.price, part)
-        if value is not None and not 0 <= value < math.inf:
-            raise UsageError(
-                f"{where}model {name!r}: price.{part} must be a number, 0 or more, or null where not known"
-            )
+    _check_price(model.price, f"{where}model {name!r}: price.")
     if model.reasoning_allowance < 0:
         raise UsageError(f"{where}model {name!r}: reasoning_allowance must be 0 or more")
     _check_options(model, f"{where}model {name!r}: ")
     return model
 
 
+def _check_price(price: Price, where: str) -> None:
+    for part in ("input", "cached_input", "cache_write", "output"):
+        value = getattr(price, part)
+        if value is not None and not 0 <= value < math.inf:
+            raise UsageError(f"{where}{part} must be a number, 0 or more, or null where not known")
+    if price.currency != "USD" and price.usd_rate is None:
+        raise UsageError(f"{where}currency {price.currency} needs usd_rate: {{rate, as_of, source}} beside it")
+    if price.usd_rate and not 0 < price.usd_rate.rate < math.inf:
+        raise UsageError(f"{where}usd_rate.rate is how much of {price.currency} a US dollar buys: a number above 0")
+    for part, times in _tiers(price).items():
+        if not 1 <= times < math.inf:
+            raise UsageError(f"{where}{part} is how many times dearer it is: a number, 1 or more")
+    for span in price.peak.utc if price.peak else ():
+        if not _SPAN.fullmatch(span) or span[:5] >= span[6:]:
+            raise UsageError(f"{where}peak.utc: {span!r} is no span of a day; write for example 01:00-04:00")
+
+
+def _tiers(price: Price) -> dict[str, float]:
+    """Every factor of a price, by its place in the row."""
+    long, peak = price.long_prompt, price.peak
+    factors = {"long_prompt.input": long.input, "long_prompt.output": long.output} if long else {}
+    return factors | ({"peak.times": peak.times} if peak else {})
+
+
+_SPAN = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
 INPUTS = ("text", "image", "audio", "video")
 
 

@@ -273,7 +273,9 @@ def _usage(record: Record) -> Usage:
 
 
 def _cost(plan: Plan, record: Record) -> float | None:
-    return money.cost(_usage(record), plan.models[record["model"]].model.price)
+    """By the hour at which it was asked: some prices follow the clock."""
+    at = datetime.fromisoformat(record["started_at"])
+    return money.cost(_usage(record), plan.models[record["model"]].model.price, at)
 
 
 # --- rows --------------------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ class Runner:
             took = loop.time() - started if reply.latency_s is None else reply.latency_s
             record = {**_done(key, request, reply), "latency_s": took, "queue_s": started - queued, "started_at": at}
             await self._writer.append(record)
-            cost = money.cost(reply.usage, lane.model.price)
+            cost = money.cost(reply.usage, lane.model.price, datetime.fromisoformat(at))
             spent = worst if cost is None else cost
             lane.cost_known = lane.cost_known and cost is not None
             lane.cost_usd += cost or 0.0

@@ -69,14 +69,49 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class LongPrompt:
+    """A dearer tier: above so many input tokens, the input's prices are multiplied by `input`, the output's by `output`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    above: int
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Dearer hours: all prices are multiplied by `times` within these spans of UTC ("01:00-04:00") on these days."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    times: float
+    utc: tuple[str, ...]
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much of a currency one US dollar was worth on a day."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    rate: float
+    as_of: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars (or `currency`) per million tokens; a part that is not known is null, and so is its cost."""
+    """Amounts of `currency` per million tokens, with date and source; a part that is not known is null, and so is the
+    cost of an answer that used it. Other currencies than USD come with a dated rate."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     input: float | None = None
     cached_input: float | None = None
+    cache_write: float | None = None
     output: float | None = None
-    currency: Literal["USD"] = "USD"
+    long_prompt: LongPrompt | None = None
+    peak: Peak | None = None
+    currency: str = "USD"
+    usd_rate: Rate | None = None
     as_of: str = ""
     source: str = ""
 

