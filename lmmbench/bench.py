@@ -13,11 +13,12 @@ import socket
 import subprocess
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lmmbench import config, money, packs, plan, runner
+from lmmbench import config, money, packs, plan, retired, runner
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Writer
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 BYTES_PER_ASK = 6_000
 """Journal and parquet of one ask, generously (a reasoning text of 1,000 tokens)."""
-RETIRED_NAMES = {
-    "kogpt": "no public API of KoGPT is known to be alive since 2024; Kakao's row is kanana-o",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +80,12 @@ def choose_models(
     skipped: dict[str, str] = {}
     for name in wanted:
         if name not in cfg.models:
-            hint = next((text for old, text in RETIRED_NAMES.items() if old in name.lower()), "")
-            raise UsageError(
-                f"no model is called {name!r}{nearest(name, cfg.models)}; {hint or 'see: lmmbench list models'}"
-            )
+            if old := retired.became(name, today()):
+                raise UsageError(f"no model is called {name!r}; {old}")
+            raise UsageError(f"no model is called {name!r}{nearest(name, cfg.models)}; see: lmmbench list models")
         model = cfg.models[name]
         endpoint = cfg.endpoints[model.endpoint]
-        reason, code = why_not(model, endpoint) if keys or named is None else ("", 0)
+        reason, code = why_not(model, endpoint) if keys or named is None else (_gone(model, endpoint), 2)
         if reason and named is not None:
             raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
         if reason:
@@ -101,7 +98,7 @@ def choose_models(
 
 def why_not(model: Model, endpoint: Endpoint) -> tuple[str, int]:
     """Why a model cannot be asked from here, with the exit code if it was named; ("", 0) when it can."""
-    if reason := config.missing(model.endpoint, endpoint):
+    if reason := _gone(model, endpoint) or config.missing(model.endpoint, endpoint):
         return reason, 2
     from lmmbench.net.http import Sender
     from lmmbench.providers import make
@@ -113,6 +110,29 @@ def why_not(model: Model, endpoint: Endpoint) -> tuple[str, int]:
     if config.is_remote(endpoint) and not endpoint.key_env and not _listens(config.base_url(model.endpoint, endpoint)):
         return f"nothing listens at {config.base_url(model.endpoint, endpoint)}; start the server", 4
     return "", 0
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _gone(model: Model, endpoint: Endpoint) -> str:
+    """Why the vendor has this model no more, "" when it has."""
+    return retired.gone(model.name, endpoint.base_url, model.retires_on, today())
+
+
+def warnings(run_plan: Plan) -> list[str]:
+    """What a person should know before a run, and may well have meant: models that go soon, keys that look like those
+    of another vendor (said once for each endpoint, without any part of the key)."""
+    out = []
+    for model_id, planned in run_plan.models.items():
+        model, url = planned.model, planned.endpoint.base_url
+        text = retired.soon(model.name, url, model.retires_on, today()) or retired.gone(
+            model.name, url, model.retires_on, today()
+        )
+        out += [f"{model_id}: {text}"] if text else []
+    out += [config.foreign_key(p.model.endpoint, p.endpoint) for p in run_plan.models.values()]
+    return [text for text in dict.fromkeys(out) if text]
 
 
 def _listens(url: str) -> bool:

@@ -336,6 +336,8 @@ def _carry_out(
         return 0
     bench.check_money(expected, cap, allowed)
     _check_keys(run_plan)
+    for text in bench.warnings(run_plan):
+        _say(f"warning: {text}")
     bench.prepare_folder(folder, expected.disk_bytes, new=new)
     if new:
         _save_plan(run_plan, folder)
@@ -409,7 +411,7 @@ def _published(folder: Path, run_plan: Plan, chosen: list[Pack] | None, where: p
 
 def _report(published: Published, folder: Path, code: int, reason: str, lang: str) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
-    _print_matrix(published.cells, lang, bool(published.manifest["simulated"]))
+    _print_matrix(published.cells, lang, [published.manifest])
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
         stopped = published.manifest["models"][model]["stopped"]
@@ -427,16 +429,23 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _out(f"run: {folder}")
 
 
-def _print_matrix(cells: list[dict[str, Any]], lang: str, simulated: bool) -> None:
+def _print_matrix(cells: list[dict[str, Any]], lang: str, manifests: list[dict[str, Any]]) -> None:
+    from lmmbench import policy
     from lmmbench.analysis import matrix as matrices
 
     if lang == "ko" and not _can_print("가"):
         _say("this terminal cannot print Hangul, so the words are English; set PYTHONUTF8=1 or a UTF-8 locale")
         lang = "en"
     console = _console()
-    console.print(matrices.title(lang, simulated))
+    console.print(matrices.title(lang, _simulated(manifests)))
     for table in matrices.tables(cells, lang, console.width):
         console.print(table)
+    for line in policy.lines(lang, manifests):
+        console.print(line, markup=False)
+
+
+def _simulated(manifests: list[dict[str, Any]]) -> bool:
+    return any(m["simulated"] for m in manifests)
 
 
 # --- looking ------------------------------------------------------------------------------------------
@@ -458,20 +467,22 @@ def matrix(runs: tuple[str, ...], form: str, lang: str, results: str | None, deb
     """Print the matrix of one or more runs. RUN is an id, a path, or `latest`."""
     import json
 
+    from lmmbench import policy
     from lmmbench.analysis import matrix as matrices
 
     where = places.results_dir(results)
     cells: list[dict[str, Any]] = []
-    simulated = False
+    manifests: list[dict[str, Any]] = []
     for name in runs:
         folder = places.find_run(name, where)
         cells += matrices.read(folder)
-        manifest = folder / "run.json"
-        simulated = simulated or (manifest.is_file() and bool(json.loads(manifest.read_bytes())["simulated"]))
+        if (folder / "run.json").is_file():
+            manifests.append(json.loads((folder / "run.json").read_bytes()))
     if form == "table":
-        _print_matrix(cells, lang, simulated)
+        _print_matrix(cells, lang, manifests)
     else:
-        text = {"md": lambda: matrices.markdown(cells, lang, simulated), "json": lambda: matrices.as_json(cells), "csv": lambda: matrices.as_csv(cells)}[form]()  # fmt: skip
+        markdown = [matrices.markdown(cells, lang, _simulated(manifests)), *policy.lines(lang, manifests)]
+        text = {"md": lambda: "\n".join(markdown), "json": lambda: matrices.as_json(cells), "csv": lambda: matrices.as_csv(cells)}[form]()  # fmt: skip
         _out(text)
 
 
@@ -502,7 +513,7 @@ def list_(
 
     if what == "models":
         rows = shows.models(places.providers_file(providers))
-        line = "{model:<24} {vendor:<12} {region:<10} verified: {verified:<11} {state}"
+        line = "{model:<24} {vendor:<15} {region:<10} verified: {verified:<11} {state}"
     elif what == "tasks":
         rows = shows.tasks(places.tasks_dir(tasks_dir))
         line = "{task:<20} {version:<8} {items:>5} items  groups: {groups_text:<16} {title}"
@@ -514,6 +525,7 @@ def list_(
         return
     for row in rows:
         state = "ready" if row.get("ready") else row.get("why_not")
+        state = f"{state} · retires {row['retires_on']}" if row.get("retires_on") else state
         _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
     if not rows:
         _say(f"no {what} yet" + ("; start one with: lmmbench run --tasks korean" if what == "runs" else ""))

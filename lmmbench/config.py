@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
@@ -137,6 +138,10 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
     _check_price(model.price, f"{where}model {name!r}: price.")
     if model.reasoning_allowance < 0:
         raise UsageError(f"{where}model {name!r}: reasoning_allowance must be 0 or more")
+    try:
+        _ = model.retires_on and date.fromisoformat(model.retires_on)
+    except ValueError:
+        raise UsageError(f"{where}model {name!r}: retires_on must be a date such as 2027-01-14") from None
     _check_options(model, f"{where}model {name!r}: ")
     return model
 
@@ -230,15 +235,35 @@ def is_remote(endpoint: Endpoint) -> bool:
     return endpoint.api in REMOTE_APIS
 
 
+ADDED = {
+    "openai-chat": ("/chat/completions",),
+    "gemini": ("/v1beta", "/v1beta/models"),
+    "clova": ("/v3", "/v3/chat-completions"),
+    "anthropic": ("/v1", "/v1/messages"),
+}
+"""Ends of a path that a dialect puts there itself, by api."""
+
+
 def check_url(name: str, endpoint: Endpoint, url: str, where: str = "") -> None:
-    """An http(s) URL without credentials; a key is never sent over plain http to another machine."""
+    """An http(s) URL without credentials and without the dialect's own path; a key is never sent over plain http to
+    another machine. Raises UsageError, which never shows the URL: it may hold a password."""
+    what = f"{where}endpoint {name!r}: {endpoint.base_url_env or 'base_url'}"
+    if any(c.isspace() or not c.isprintable() for c in url):
+        raise UsageError(f"{what} holds a space or a line break; write it without")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as e:
-        raise UsageError(f"{where}endpoint {name!r}: base_url is no URL ({e}); correct it") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise UsageError(f"{where}endpoint {name!r}: base_url must be http(s)://host[/path], without user or query")
+        raise UsageError(f"{what} is no URL ({e}); correct the base_url") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{what} must be http(s)://host[/path]; write the base_url with https:// in front")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(
+            f"{what} must be http(s)://host[/path], without user, query or fragment; a key goes in key_env"
+        )
+    for added in ADDED.get(endpoint.api, ()):
+        if parts.path.rstrip("/").endswith(added):
+            raise UsageError(f"{what} ends in {added}, which lmmbench adds itself; remove it there")
     if parts.scheme == "http" and endpoint.key_env and not endpoint.allow_http and not is_loopback(parts.hostname):
         raise UsageError(
             f"{where}endpoint {name!r} would send its key over plain http to {parts.hostname}; "
@@ -263,6 +288,31 @@ def key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> s
             f"set it again without it, for example: export {endpoint.key_env}=\"$(tr -d '[:space:]' < keyfile)\""
         )
     return value
+
+
+KEY_PREFIXES = {
+    "sk-ant-": ("Anthropic", "anthropic.com"),
+    "AIza": ("Google", "googleapis.com"),
+    "up_": ("Upstage", "upstage.ai"),
+    "nv-": ("CLOVA Studio", "ntruss.com"),
+    "xai-": ("xAI", "x.ai"),
+    "KC_IS_": ("Kakao", "kakaocloud.com"),
+}
+"""How some vendors' keys begin: (vendor, the end of its hosts)."""
+
+
+def foreign_key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> str:
+    """A warning when the endpoint's key looks like one of another vendor, "" when not. A gateway may well take it, so
+    nothing is refused. No part of the key is in the text."""
+    host = urlsplit(base_url(name, endpoint, env)).hostname or ""
+    value = key(name, endpoint, env)
+    for prefix, (vendor, end) in KEY_PREFIXES.items():
+        if value.startswith(prefix) and host and not is_loopback(host) and not host.endswith(end):
+            return (
+                f"the key in {endpoint.key_env} looks like one of {vendor}'s, and endpoint {name!r} sends it to {host}; "
+                "if that is not meant, stop and set the right key"
+            )
+    return ""
 
 
 def missing(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> str:

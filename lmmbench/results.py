@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lmmbench import __version__, money, packs
+from lmmbench import __version__, money, packs, policy
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
@@ -209,6 +209,7 @@ class Index:
     cost_usd: float | None = 0.0
     tokens: Counter[str] = field(default_factory=Counter)
     served: dict[str, Counter[str]] = field(default_factory=dict)
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -254,6 +255,8 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
         outcome.path, outcome.offset, outcome.rank = path, offset, rank
         if served := record.get("served_model"):
             found.served.setdefault(record["model"], Counter())[served] += 1
+        if dropped := record.get("dropped"):
+            found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
 
 
 def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
@@ -435,7 +438,7 @@ def publish_manifest(
     files = sorted([*folder.glob("*.parquet"), *folder.glob("models/*.parquet")])
     manifest = {
         "schema": 1, "run_id": plan.run_id, "plan_sha": plan.plan_sha, "created_at": plan.created_at,
-        "published_by": __version__, "git_sha": git_sha, "simulated": simulated,
+        "published_by": __version__, "git_sha": git_sha, "simulated": simulated, "sampling_policy": policy.SAMPLING["en"],
         "planned": sum(total.values()), "by_status": dict(sorted(total.items())),
         "stop_reason": found.end.get("reason", "interrupted") if found.end else "interrupted",
         "damaged_records": found.damaged,
@@ -443,6 +446,7 @@ def publish_manifest(
             m: {
                 "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
                 "stopped": found.end.get("stopped", {}).get(m), "served_models": sorted(found.served.get(m, {})),
+                "dropped": dict(sorted(found.dropped.get(m, {}).items())),
             }
             for m, c in counts.items()
         },

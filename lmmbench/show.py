@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lmmbench import bench, config, packs, places
+from lmmbench import bench, config, packs, places, retired
 from lmmbench.faults import UsageError
 from lmmbench.files import read_parquet
 from lmmbench.terminal import visible
@@ -26,6 +26,7 @@ def models(providers: Path) -> list[dict[str, Any]]:
             "model": name, "vendor": model.vendor, "family": model.family, "region": model.region,
             "endpoint": model.endpoint, "key_env": cfg.endpoints[model.endpoint].key_env or None,
             "ready": not reason, "why_not": reason or None, "verified": model.verified,
+            "retires_on": retired.end(model.name, cfg.endpoints[model.endpoint].base_url, model.retires_on)[0] or None,
         })  # fmt: skip
     return rows
 

@@ -11,10 +11,11 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from lmmbench import config
 from lmmbench.canon import sha256
-from lmmbench.faults import UsageError
+from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Sender
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
@@ -74,11 +75,22 @@ class HttpProvider:
         started = time.perf_counter()
         response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
         body = self._without_key(response.body)
-        reply = self._dialect.decode(response.status, response.headers, body, self._model)
+        try:
+            reply = self._dialect.decode(response.status, response.headers, body, self._model)
+        except Fault as fault:
+            fault.message += self._hint(response.status, fault.message)
+            raise
         reply.sent, reply.dropped = call.sent, call.dropped
         reply.request_sha = sha256(url.encode() + b"\n" + call.body)
         reply.latency_s = time.perf_counter() - started
         return reply
+
+    def _hint(self, status: int, message: str) -> str:
+        """What to try when the address was not found: some vendors need /v1 at its end, some do not."""
+        bare = self._endpoint.api == "openai-chat" and not urlsplit(self._url).path
+        if status not in (404, 405) or not bare or "model" in message.lower():
+            return ""
+        return f"; is /v1 missing at the end of the base_url of {self._model.endpoint!r}?"
 
     def _without_key(self, body: bytes) -> bytes:
         """Servers echo keys, in errors and elsewhere: the value is taken out before anything is read, cut or kept.
