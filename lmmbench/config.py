@@ -53,6 +53,12 @@ PLAIN: dict[str, Capabilities] = {
     "anthropic": Capabilities(seed="refused", cached_tokens="outside"),
 }
 """What a row without `capabilities` has, by its endpoint's api; for every other api the plain OpenAI shape."""
+CAP_FIELDS = {
+    "gemini": ("maxOutputTokens",),
+    "clova": ("maxTokens", "maxCompletionTokens"),
+    "anthropic": ("max_tokens",),
+}
+"""Names of the output cap, by api: without the right one an answer ends at the vendor's own (CLOVA's is 100 tokens)."""
 
 
 def check_id(name: str, what: str, where: str = "") -> str:
@@ -133,8 +139,15 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
     if model.endpoint not in config.endpoints:
         known = nearest(model.endpoint, config.endpoints)
         raise UsageError(f"{where}model {name!r} names the endpoint {model.endpoint!r}, which is not defined{known}")
+    api = config.endpoints[model.endpoint].api
     if not named:
-        model = replace(model, capabilities=PLAIN.get(config.endpoints[model.endpoint].api, Capabilities()))
+        model = replace(model, capabilities=PLAIN.get(api, Capabilities()))
+    caps = CAP_FIELDS.get(api, ())
+    if caps and model.capabilities.cap_field not in caps:
+        raise UsageError(
+            f"{where}model {name!r}: its family's cap_field is {model.capabilities.cap_field}, "
+            f"the api {api} has {' or '.join(caps)}; correct it in the entry of capabilities"
+        )
     _check_price(model.price, f"{where}model {name!r}: price.")
     if model.reasoning_allowance < 0:
         raise UsageError(f"{where}model {name!r}: reasoning_allowance must be 0 or more")

@@ -202,6 +202,15 @@ def test_reasoning_counted_outside_is_put_inside() -> None:
     assert openai_chat.decode(200, {}, body, outside).usage == Usage(9, None, 8, 6)
 
 
+def test_cached_tokens_counted_outside_are_put_inside() -> None:
+    """`input` includes what came from the vendor's cache and what went into it; a row says where its vendor counts it."""
+    details = {"cached_tokens": 3, "cache_write_tokens": 2}
+    body = json.dumps(used({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": details})).encode()
+    outside = replace(SIM, capabilities=Capabilities(cached_tokens="outside"))
+    assert openai_chat.decode(200, {}, body, SIM).usage == Usage(9, 3, 1, None, 2)
+    assert openai_chat.decode(200, {}, body, outside).usage == Usage(14, 3, 1, None, 2)
+
+
 def candidate(parts: Any = None, finish: Any = "STOP", **top: Any) -> dict[str, Any]:
     content = {} if parts is None else {"content": {"role": "model", "parts": parts}}
     return {"candidates": [{**content, "finishReason": finish}], "modelVersion": "sim-g", **top}
