@@ -513,7 +513,7 @@ def list_(
 
     if what == "models":
         rows = shows.models(places.providers_file(providers))
-        line = "{model:<24} {vendor:<15} {region:<10} verified: {verified:<11} {state}"
+        line = "{model:<24} {vendor:<15} {region:<10} verified: {verified:<10} {state}"
     elif what == "tasks":
         rows = shows.tasks(places.tasks_dir(tasks_dir))
         line = "{task:<20} {version:<8} {items:>5} items  groups: {groups_text:<16} {title}"
@@ -524,7 +524,8 @@ def list_(
         _out(json.dumps(rows, ensure_ascii=False, indent=1))
         return
     for row in rows:
-        state = "ready" if row.get("ready") else row.get("why_not")
+        # what to do about it is said when it is asked for, and in --json
+        state = "ready" if row.get("ready") else str(row.get("why_not")).partition(";")[0]
         state = f"{state} · retires {row['retires_on']}" if row.get("retires_on") else state
         _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
     if not rows:

@@ -296,6 +296,15 @@ def test_a_run_refuses_what_is_gone_and_warns_of_what_goes(tmp_path: Path, days:
         assert {x.model for x in server.history} == {"sim-b"}
 
 
+def test_the_list_of_models_is_one_readable_line_each_and_says_who_goes(tmp_path: Path) -> None:
+    """Every shipped row fits a line of 120 characters, and one that the vendor switches off carries the day."""
+    said = kit.lmmbench("list", "models", "--providers", kit.ROOT / "providers.yaml", cwd=tmp_path)
+    lines = {line.split()[0]: line for line in said.stdout.splitlines()}
+    assert list(lines) == list(SHIPPED.models)
+    assert max(map(len, lines.values())) <= 120
+    assert lines["gpt-4o"].endswith("· retires 2027-01-14") and "retires" not in lines["gpt-6-luna"]
+
+
 # --- addresses and keys ------------------------------------------------------------------------------
 
 
