@@ -392,11 +392,12 @@ def _on_signals(asking: runner.Runner) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published run: its cells, the counts by status of each model, and the manifest."""
+    """A published run: its cells, the counts by status of each model, the manifest, and what to know of who answered."""
 
     cells: list[Cell]
     counts: dict[str, Counter[str]]
     manifest: dict[str, Any]
+    warnings: tuple[str, ...]
 
 
 def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None) -> Published:
@@ -415,7 +416,8 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
-    return Published(cells, counts, manifest)
+    asked = {m: p.model.name for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
+    return Published(cells, counts, manifest, tuple(results.warnings(manifest, asked)))
 
 
 def git_sha() -> str:

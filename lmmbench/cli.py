@@ -419,6 +419,8 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     damaged = published.manifest["damaged_records"]
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
+    for warning in published.warnings:
+        _say(f"warning: {visible(warning)}")
     if code:
         unable = all(set(c) == {"unsupported"} for c in published.counts.values())
         if unable:

@@ -45,16 +45,24 @@ FAULTS: dict[str, Rule] = {
 
 class Fault(Exception):
     """An ask that brought no answer. `retry_after` is the server's own delay in seconds; `maybe_billed` is true
-    when the vendor may have worked (and charged) for it."""
+    when the vendor may have worked (and charged) for it. `unknown_finish` is the word that a reply ended with, where
+    no table has it: such words are counted, so that they are noticed."""
 
     def __init__(
-        self, kind: str, message: str, *, retry_after: float | None = None, maybe_billed: bool = False
+        self,
+        kind: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        maybe_billed: bool = False,
+        unknown_finish: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after = retry_after
         self.maybe_billed = maybe_billed
+        self.unknown_finish = unknown_finish
 
     @property
     def rule(self) -> Rule:

@@ -210,6 +210,8 @@ class Index:
     tokens: Counter[str] = field(default_factory=Counter)
     served: dict[str, Counter[str]] = field(default_factory=dict)
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
+    service_tiers: dict[str, Counter[str]] = field(default_factory=dict)
+    unknown_finish: dict[str, Counter[str]] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -245,6 +247,7 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
     if record["t"] == "fail" and not record.get("billed"):
         found.spent_usd -= outcome.worst_usd
+    _tally(found.unknown_finish, record, "unknown_finish")
     if record["t"] == "done" and record["status"] != "unsupported":
         _count_cost(found, outcome, _cost(plan, record), _usage(record))
     rank = {"done": 3, "fail": 2}[record["t"]]
@@ -253,10 +256,16 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     rank = 3 if status == "refused" else rank
     if rank > outcome.rank or (rank == outcome.rank == 2):
         outcome.path, outcome.offset, outcome.rank = path, offset, rank
-        if served := record.get("served_model"):
-            found.served.setdefault(record["model"], Counter())[served] += 1
+        _tally(found.served, record, "served_model")
+        _tally(found.service_tiers, record, "service_tier")
         if dropped := record.get("dropped"):
             found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
+
+
+def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
+    """Count a vendor's own word for its model, where it said one."""
+    if word := record.get(name):
+        tallies.setdefault(record["model"], Counter())[word] += 1
 
 
 def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
@@ -358,6 +367,7 @@ def _outcome_columns(
             "status": rule.status if rule else "error",
             "error_kind": record["kind"],
             "error": record["error"],
+            "finish": record.get("unknown_finish"),
         }
         if columns["status"] == "refused":
             columns |= {"score": 0.0, "parse_status": "refuse", "metric_id": _metric_id(card.scorer_of(item.type).name)}
@@ -447,15 +457,31 @@ def publish_manifest(
                 "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
                 "stopped": found.end.get("stopped", {}).get(m), "served_models": sorted(found.served.get(m, {})),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
+                "service_tiers": sorted(found.service_tiers.get(m, {})),
             }
             for m, c in counts.items()
         },
+        "unknown_finish": {m: dict(sorted(words.items())) for m, words in sorted(found.unknown_finish.items())},
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
     text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))
     write_atomically(folder / "run.json", text.encode() + b"\n")
     return manifest
+
+
+def warnings(manifest: Mapping[str, Any], asked: Mapping[str, str]) -> Iterator[str]:
+    """What a reader of a run's numbers must know of who answered, one sentence each. `asked`: each model's name as it
+    was asked for."""
+    for model, name in asked.items():
+        served = manifest["models"][model]["served_models"]
+        if len(served) > 1:
+            yield f"{model}: the served model changed in mid-run: {', '.join(served)}; its row mixes them"
+        elif served and served != [name]:
+            yield f"{model}: asked for {name}, served by {served[0]}"
+    for model, words in manifest["unknown_finish"].items():
+        shown = ", ".join(f"{word!r} {n} times" for word, n in words.items())
+        yield f"{model}: replies ended with words that no table has ({shown}); they are no answers: see the column error"
 
 
 def coverage(counts: Mapping[str, int], scored: int) -> float | None:

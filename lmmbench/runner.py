@@ -261,9 +261,10 @@ class Runner:
         lane.last_error = f"{fault.kind}: {fault.message}"
         if fault.rule.attempts != 1 and (fault.rule.holds or fault.retry_after):
             lane.gate.hold(fault.retry_after or self._backoff_s)
+        unknown = {"unknown_finish": fault.unknown_finish} if fault.unknown_finish else {}
         await self._writer.append(
-            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, "at": _now()}
-        )
+            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, **unknown, "at": _now()}
+        )  # fmt: skip
 
     async def _retry(self, lane: Lane, request: Request, first: Fault, worst: float, queued: float) -> None:
         """The one retry layer. Enters after a first failure, without a slot; takes one for each further attempt."""
@@ -354,7 +355,8 @@ def _done(key: Record, request: Request, reply: Reply) -> Record:
         "reasoning": reply.reasoning, "finish": reply.finish_raw or reply.finish,
         "tokens": [usage.input, usage.cached, usage.output, usage.reasoning, usage.cache_write],
         "served_model": reply.served_model, "system_fingerprint": reply.system_fingerprint,
-        "request_id": reply.request_id, "request_sha": reply.request_sha, "prompt_sha": prompt_sha(request),
+        "request_id": reply.request_id, "service_tier": reply.service_tier,
+        "request_sha": reply.request_sha, "prompt_sha": prompt_sha(request),
         "order": request.order, "sent": reply.sent, "dropped": reply.dropped,
         "media": [[m.mime, m.sha256, len(m.data)] for m in request.media], "ttft_s": reply.ttft_s,
     }  # fmt: skip

@@ -288,7 +288,7 @@ class Usage:
     cache_write: int | None = None
 
 
-Finish = Literal["stop", "length", "refusal", "unknown"]
+Finish = Literal["stop", "length", "refusal"]
 
 
 @dataclass(slots=True)
@@ -303,6 +303,7 @@ class Reply:
     served_model: str | None = None
     system_fingerprint: str | None = None
     request_id: str | None = None
+    service_tier: str | None = None
     sent: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, Any] = field(default_factory=dict)
     request_sha: str = ""

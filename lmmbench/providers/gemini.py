@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
+from lmmbench.providers.finish import ended
 from lmmbench.providers.http_faults import reply_object
-from lmmbench.providers.lenient import count, mapping, objects, text
+from lmmbench.providers.lenient import count, mapping, objects, request_id, text
 from lmmbench.providers.parameters import parameters
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
-_FINISH: dict[str, Finish] = {
-    "": "stop", "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "refusal", "RECITATION": "refusal", "BLOCKLIST": "refusal",
-    "PROHIBITED_CONTENT": "refusal", "SPII": "refusal", "LANGUAGE": "refusal", "IMAGE_SAFETY": "refusal",
-}  # fmt: skip
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 SAFETY = [{"category": f"HARM_CATEGORY_{harm}", "threshold": "BLOCK_NONE"} for harm in _HARMS]
 """Sent with every request, so that every item is judged by the model and not by a default filter."""
@@ -50,32 +47,32 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     blocked = text(mapping(data.get("promptFeedback")).get("blockReason"))
     candidates = objects(data.get("candidates"))
     if blocked and not candidates:
-        return _reply(data, "", None, "refusal", blocked)
+        return _reply(headers, data, "", None, "refusal", blocked)
     if not candidates:
         raise Fault("invalid", "the reply has no candidates", maybe_billed=True)
     finish_raw = text(candidates[0].get("finishReason")) or ""
-    finish = _FINISH.get(finish_raw, "unknown")
-    if finish == "unknown":
-        raise Fault(
-            "invalid", f"the reply ended with {finish_raw[:40]!r}, which is no end of an answer", maybe_billed=True
-        )
+    finish = ended(finish_raw)
     parts = objects(mapping(candidates[0].get("content")).get("parts"))
     if finish == "stop" and not any("text" in p and not p.get("thought") for p in parts):
         raise Fault("invalid", f"the reply has no text (finishReason {finish_raw or 'missing'})", maybe_billed=True)
     said = "".join(text(p.get("text")) or "" for p in parts if not p.get("thought"))
     thoughts = "".join(text(p.get("text")) or "" for p in parts if p.get("thought"))
-    return _reply(data, said, thoughts or None, finish, finish_raw)
+    return _reply(headers, data, said, thoughts or None, finish, finish_raw)
 
 
-def _reply(data: dict[str, Any], said: str, reasoning: str | None, finish: Finish, finish_raw: str) -> Reply:
+def _reply(
+    headers: Mapping[str, str], data: dict[str, Any], said: str, reasoning: str | None, finish: Finish, finish_raw: str
+) -> Reply:
+    usage = mapping(data.get("usageMetadata"))
     return Reply(
         text=said,
         finish=finish,
         finish_raw=finish_raw,
         reasoning=reasoning,
-        usage=_usage(mapping(data.get("usageMetadata"))),
+        usage=_usage(usage),
         served_model=text(data.get("modelVersion")),
-        request_id=text(data.get("responseId")),
+        request_id=request_id(headers, data.get("responseId")),
+        service_tier=text(usage.get("serviceTier")),
     )
 
 

@@ -4,33 +4,54 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmmbench.faults import FAULTS, Fault
-from lmmbench.net.delay import LONGEST, duration, server_delay
+from lmmbench.net.delay import LONGEST, duration, reset_delay, server_delay
+from lmmbench.providers.lenient import code as code_of
+from lmmbench.providers.lenient import mapping, objects
 
-# Each pattern is tried on the error's own code, type and status words, then on its message.
+# Each pattern is tried on the error's own words (code, type, status, …), then on its message.
 BODY_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
         ("quota", r"insufficient_quota|credit_balance_exhausted|spend_limit|usage_limit_exceeded|billing|arrearage"),
-        ("quota", r"insufficient balance|payment required"),
-        ("rate", r"rate_limit|slow_down|RESOURCE_EXHAUSTED|too many requests|\b42901\b"),
+        ("quota", r"insufficient balance|payment required|spend limit|API usage limits"),
+        ("rate", r"rate_limit|slow_down|RESOURCE_EXHAUSTED|too many requests|throttling"),
         ("overload", r"overloaded|UNAVAILABLE"),
-        ("policy", r"content_filter|content_policy|data_inspection_failed|\b4000[56]\b|moderation"),
+        ("policy", r"content_filter|content_policy|data_?inspection_?failed|moderation"),
         (
             "too_large",
-            r"context_length|context length|exceed_context_size|exceeds the available context|maximum context|request_too_large|too many tokens|\b40003\b",
+            r"context_length|context length|exceed_context_size|exceeds the available context|maximum context|request_too_large|too many tokens|prompt is too long|only one image",
         ),
         ("auth", r"invalid_api_key|UNAUTHENTICATED|PERMISSION_DENIED|api key not valid|incorrect api key"),
         ("config", r"model_not_found|unknown_model|\bNOT_FOUND\b|model .{0,80}(?:not found|does not exist|retired)"),
     )
 )
 
+CLOVA_CODES: dict[str, str] = {
+    "40003": "too_large",  # context length, or images, over the limit
+    "40005": "policy",  # "Unavailable output"
+    "40006": "policy",
+    "40060": "too_large",  # the image's format, file size, dimensions or ratio
+    "40061": "too_large",
+    "40062": "too_large",
+    "40063": "too_large",
+    "40080": "config",  # no such model
+    "40082": "config",  # the model was retired
+    "40380": "quota",  # all tokens of the key are used up
+    "64400": "too_large",
+    "64429": "rate",
+}
+"""CLOVA Studio's codes that say more than their first three digits, which are the HTTP status. Naver's compatible
+endpoint sends them in OpenAI's dialect, so all dialects know them (api.ncloud-docs.com, troubleshooting, 2026-09)."""
 
-# Said anywhere in a rate limit's body, it means that waiting does not help today (Google's QuotaFailure).
-_NO_QUOTA = re.compile(r"\blimit: 0\b|PerDay")
+# Said anywhere in the body of a 429, it means that waiting does not help today: Google's daily QuotaFailure and `limit:
+# 0`, OpenRouter's free models, the spend limits of OpenAI and Anthropic (whose `type` says rate_limit_error all the same).
+_NO_WAITING = re.compile(
+    r"\blimit: 0\b|PerDay|per-day|_tier_daily|_spend_limit_|credit_balance_exhausted|API usage limits", re.IGNORECASE
+)
 
 
 def parse_json(body: bytes) -> Any:
@@ -57,20 +78,32 @@ def reply_object(status: int, headers: Mapping[str, str], body: bytes) -> dict[s
 def http_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The fault that a non-success reply means, with the delay that the server asks for."""
     error = _error_object(body)
-    words = " ".join(str(error.get(k, "")) for k in ("code", "type", "status", "reason"))
     message = str(error.get("message", "")) or body[:200].decode("utf-8", "replace")
-    details = json.dumps(error.get("details", ""), ensure_ascii=False) if error.get("details") else ""
-    kind = "quota" if _NO_QUOTA.search(message + details) else _by_body(words, message, status) or _by_status(status)
-    delay = _retry_info(error)
-    if delay is None:
-        delay = server_delay(headers)
+    meant = _status_meant(status, error)
+    named = _by_body(error, message, meant)
+    kind = named or _by_status(meant)
+    headers = {**headers, **_forwarded_headers(error)}
+    delay = _delay(error, headers)
+    if delay is None and meant == 429:
+        delay = reset_delay(headers)
+    if meant == 402 and delay is not None:  # OpenRouter: money is held by asks in flight, and comes back
+        kind = "rate"
+    if kind == "rate" and not named and delay is None and _lower(headers).get("x-should-retry") == "false":
+        kind = "quota"  # the server knows, and nothing else in the reply says more
+    said = f"HTTP {status}" if meant == status else f"HTTP {status} with {meant} inside"
     if FAULTS[kind].attempts != 1 and delay is not None and delay > LONGEST:
-        return Fault("quota", f"HTTP {status}: try again in {delay:.0f} s: {message[:200]}", retry_after=delay)
-    return Fault(kind, f"HTTP {status}: {' '.join(message.split())[:300]}", retry_after=delay)
+        return Fault("quota", f"{said}: try again in {delay:.0f} s: {message[:200]}", retry_after=delay)
+    billed = (status == 200 and kind in ("invalid", "overload", "policy")) or meant in _GAVE_UP
+    return Fault(kind, f"{said}: {' '.join(message.split())[:300]}", retry_after=delay, maybe_billed=billed)
+
+
+_GAVE_UP = (504, 524)
+"""A gateway that did not wait for the vendor, who may have worked on."""
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
-    """The error part of a body, in the shapes {"error": {…}}, {"error": "…"}, [{…}] and flat; {} for others."""
+    """The error part of a body, in the shapes {"error": {…}}, {"error": "…"}, {"status": {…}}, [{…}] and flat; {} for
+    others."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -79,13 +112,33 @@ def _error_object(body: bytes) -> dict[str, Any]:
         data = data[0]
     if not isinstance(data, dict):
         return {}
-    error = data.get("error", data)
+    error = data.get("error") or (data["status"] if isinstance(data.get("status"), dict) else data)
     return error if isinstance(error, dict) else {"message": str(error)}
 
 
-def _by_body(words: str, message: str, status: int) -> str | None:
+def _status_meant(status: int, error: dict[str, Any]) -> int:
+    """The HTTP status; inside a 200 the one that the error's code is (OpenRouter: 429) or begins with (CLOVA: 42901)."""
+    code = code_of(error.get("code"))
+    inside = int(code[:3]) if len(code) in (3, 5) and code.isascii() and code.isdecimal() else 0
+    return inside if status == 200 and 400 <= inside < 600 else status
+
+
+def _words(error: dict[str, Any]) -> Iterator[str]:
+    """The error's own words: OpenAI's code and type, Google's status and reason, Anthropic's details.error_code,
+    OpenRouter's metadata.error_type and metadata.limit_source."""
+    inner = (mapping(error.get("details")), mapping(error.get("metadata")))
+    names = ("code", "type", "status", "reason", "error_code", "error_type", "limit_source")
+    yield from (str(part[name]) for part in (error, *inner) for name in names if part.get(name) is not None)
+
+
+def _by_body(error: dict[str, Any], message: str, status: int) -> str | None:
     """The kind that the error's own words name; else what its message says, where the status leaves that open: a 5xx
     that mentions moderation or billing is a server that is down, no verdict on the question or the account."""
+    if (code := code_of(error.get("code"))) in CLOVA_CODES:
+        return CLOVA_CODES[code]
+    words = " ".join(_words(error))
+    if status == 429 and _NO_WAITING.search(f"{words} {message} {json.dumps(error.get('details'))}"):
+        return "quota"
     for kind, pattern in BODY_RULES:
         if pattern.search(words) and not (status >= 500 and kind in ("policy", "quota", "auth", "config")):
             return kind
@@ -110,10 +163,19 @@ def _by_status(status: int) -> str:
     return _STATUS.get(status, "request" if 400 <= status < 500 else "invalid")
 
 
-def _retry_info(error: dict[str, Any]) -> float | None:
-    """google.rpc.RetryInfo in an error's details, as seconds."""
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and "retryDelay" in detail:
-            return duration(str(detail["retryDelay"]))
-    return None
+def _delay(error: dict[str, Any], headers: Mapping[str, str]) -> float | None:
+    """google.rpc.RetryInfo in an error's details, else what the headers order, in seconds."""
+    for detail in objects(error.get("details")):
+        if "retryDelay" in detail and (seconds := duration(str(detail["retryDelay"]))) is not None:
+            return seconds
+    return server_delay(headers)
+
+
+def _forwarded_headers(error: dict[str, Any]) -> dict[str, str]:
+    """Headers of the host behind a gateway, which OpenRouter puts into the body."""
+    forwarded = mapping(mapping(error.get("metadata")).get("headers"))
+    return {name: str(value) for name, value in forwarded.items()}
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value.strip().lower() for name, value in headers.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 _INT64 = 2**63
@@ -13,7 +14,10 @@ def text(value: Any) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens: an integer from 0 to 2**63 - 1, else None."""
+    """A number of tokens from 0 to 2**63 - 1, else None. Servers write 5 as 5, 5.0 or "5" as well."""
+    digits = isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal()
+    if digits or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
     good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _INT64
     return value if good else None
 
@@ -21,6 +25,12 @@ def count(value: Any) -> int | None:
 def together(total: int | None, *more: int | None) -> int | None:
     """A count with what was counted beside it; None where the count itself was not said, or no count results."""
     return None if total is None else count(total + sum(n or 0 for n in more))
+
+
+def code(value: Any) -> str:
+    """A status code as text, whether it came as "20000", 20000 or 20000.0; "" for none."""
+    number = count(value)
+    return value if isinstance(value, str) else "" if number is None else str(number)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -31,3 +41,10 @@ def mapping(value: Any) -> dict[str, Any]:
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of a JSON array, else none."""
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def request_id(headers: Mapping[str, str], body_id: Any) -> str | None:
+    """The id under which the vendor keeps an exchange, which is what its support asks for: a header's (OpenAI and
+    others, Anthropic, CLOVA), else the one in the body."""
+    names = ("x-request-id", "request-id", "x-ncp-clovastudio-request-id")
+    return next((found for name in names if (found := headers.get(name))), None) or text(body_id)

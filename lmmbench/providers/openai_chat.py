@@ -9,19 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
-from lmmbench.providers.http_faults import reply_object
-from lmmbench.providers.lenient import count, mapping, objects, together
+from lmmbench.providers.finish import ended
+from lmmbench.providers.http_faults import http_fault, reply_object
+from lmmbench.providers.lenient import count, mapping, objects, request_id, together
 from lmmbench.providers.lenient import text as text_of
 from lmmbench.providers.parameters import parameters
 from lmmbench.providers.thinking import split_thinking
-from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
-
-_FINISH: dict[str, Finish] = {
-    "": "stop", "stop": "stop", "end_turn": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop",
-    "completed": "stop", "length": "length", "max_tokens": "length", "model_length": "length",
-    "content_filter": "refusal", "refusal": "refusal",
-}  # fmt: skip
-"""Any other word (`insufficient_system_resource`, `error`, `tool_calls`) says that this is no whole answer."""
+from lmmbench.types import Call, Model, Reply, Request, Usage
 
 
 def auth(key: str) -> dict[str, str]:
@@ -52,19 +46,17 @@ def _content(request: Request) -> str | list[dict[str, Any]]:
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
     """The normalised reply. Raises Fault when the body holds no answer, whatever the status says."""
     data = reply_object(status, headers, body)
-    message, finish_raw = _first_choice(data)
-    finish = _FINISH.get(finish_raw.lower(), "unknown")
-    refusal = text_of(message.get("refusal"))
+    choice = _first_choice(data)
+    if choice.get("error"):  # a gateway's host failed on the way (OpenRouter)
+        raise http_fault(status, headers, json.dumps({"error": choice["error"]}).encode())
+    message = choice["message"]
+    finish_raw = text_of(choice.get("finish_reason")) or ""
+    refusal = _refusal(message)
+    finish = "refusal" if refusal else ended(finish_raw)
     content = refusal or _content_text(message.get("content"))
-    text, inline = split_thinking(content or "")
-    if refusal:
-        finish = "refusal"
-    elif finish == "unknown":
-        raise Fault(
-            "invalid", f"the reply ended with {finish_raw[:40]!r}, which is no end of an answer", maybe_billed=True
-        )
-    elif content is None and finish == "stop":
+    if content is None and finish == "stop":
         raise Fault("invalid", "the reply has no content", maybe_billed=True)
+    text, inline = split_thinking(content or "")
     return Reply(
         text=text,
         finish=finish,
@@ -73,8 +65,15 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
         usage=_usage(mapping(data.get("usage")), model),
         served_model=text_of(data.get("model")),
         system_fingerprint=text_of(data.get("system_fingerprint")),
-        request_id=text_of(data.get("id")),
+        request_id=request_id(headers, data.get("id")),
+        service_tier=text_of(data.get("service_tier")),
     )
+
+
+def _refusal(message: dict[str, Any]) -> str | None:
+    """OpenAI's own field, or parts of type `refusal`."""
+    parts = [text_of(p.get("refusal")) for p in objects(message.get("content")) if p.get("type") == "refusal"]
+    return text_of(message.get("refusal")) or "".join(p or "" for p in parts) or None
 
 
 def _reasoning(message: dict[str, Any]) -> str | None:
@@ -84,14 +83,14 @@ def _reasoning(message: dict[str, Any]) -> str | None:
     return text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")) or inside or None
 
 
-def _first_choice(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _first_choice(data: dict[str, Any]) -> dict[str, Any]:
+    """The first choice; a message of its own, or an error, stands in it."""
     choices = objects(data.get("choices"))
     if not choices:
         raise Fault("invalid", "the reply has no choices", maybe_billed=True)
-    message = choices[0].get("message")
-    if not isinstance(message, dict):
+    if not isinstance(choices[0].get("message"), dict) and not choices[0].get("error"):
         raise Fault("invalid", "the reply's choice has no message", maybe_billed=True)
-    return message, text_of(choices[0].get("finish_reason")) or ""
+    return choices[0]
 
 
 def _content_text(content: Any) -> str | None:
@@ -105,16 +104,27 @@ def _content_text(content: Any) -> str | None:
 def _usage(usage: dict[str, Any], model: Model) -> Usage:
     """Counts with reasoning inside `output` and cached tokens inside `input`, whichever way the vendor counts; null
     where not said."""
-    can = model.capabilities
-    out = count(usage.get("completion_tokens"))
-    reasoning = count(mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
-    if can.reasoning_tokens == "outside":
-        out = together(out, reasoning)
-    prompt = mapping(usage.get("prompt_tokens_details"))
+    given, reasoning = count(usage.get("prompt_tokens")), count(_details(usage, "completion").get("reasoning_tokens"))
+    out = _output(usage, given, reasoning, model)
+    prompt = _details(usage, "prompt")
     cached, written = count(prompt.get("cached_tokens")), count(prompt.get("cache_write_tokens"))
     if cached is None:
         cached = count(usage.get("prompt_cache_hit_tokens"))
-    given = count(usage.get("prompt_tokens"))
-    if can.cached_tokens == "outside":
+    if model.capabilities.cached_tokens == "outside":
         given = together(given, cached, written)
     return Usage(given, cached, out, reasoning, written)
+
+
+def _details(usage: dict[str, Any], of: str) -> dict[str, Any]:
+    return mapping(usage.get(f"{of}_tokens_details"))
+
+
+def _output(usage: dict[str, Any], given: int | None, reasoning: int | None, model: Model) -> int | None:
+    """Output tokens, reasoning among them. The vendor's own total shows whether it counts reasoning beside them; where
+    no total does, the family's row says so."""
+    out, total = count(usage.get("completion_tokens")), count(usage.get("total_tokens"))
+    whole = together(out, reasoning)
+    adds_up = {together(given, whole): whole, together(given, out): out}
+    if total is not None and total in adds_up:
+        return adds_up[total]
+    return whole if model.capabilities.reasoning_tokens == "outside" else out

@@ -1,0 +1,51 @@
+"""Anthropic's Messages dialect: `POST {base_url}/v1/messages` (platform.claude.com/docs; the types of its SDK 2.12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmmbench.faults import Fault
+from lmmbench.providers.finish import ended
+from lmmbench.providers.http_faults import reply_object
+from lmmbench.providers.lenient import count, mapping, objects, request_id, text
+from lmmbench.types import Model, Reply, Usage
+
+
+def auth(key: str) -> dict[str, str]:
+    return {"x-api-key": key}
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
+    """The normalised reply: text blocks are the answer, thinking blocks the reasoning; redacted thinking is unreadable
+    and left out. A refusal's category stands behind its word in `finish_raw`: `refusal: cyber`."""
+    data = reply_object(status, headers, body)
+    blocks = objects(data.get("content"))
+    stop_reason = text(data.get("stop_reason")) or ""
+    finish = ended(stop_reason)
+    texts = [b["text"] for b in blocks if b.get("type") == "text" and isinstance(b.get("text"), str)]
+    if not texts and finish == "stop":
+        raise Fault("invalid", "the reply has no text", maybe_billed=True)
+    thinking = "".join(text(b.get("thinking")) or "" for b in blocks if b.get("type") == "thinking")
+    category = text(mapping(data.get("stop_details")).get("category"))
+    usage = mapping(data.get("usage"))
+    return Reply(
+        text="".join(texts),
+        finish=finish,
+        finish_raw=f"{stop_reason}: {category}" if category else stop_reason,
+        reasoning=thinking or None,
+        usage=_usage(usage),
+        served_model=text(data.get("model")),
+        request_id=request_id(headers, data.get("id")),
+        service_tier=text(usage.get("service_tier")),
+    )
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    """Anthropic counts what is read from and written to its cache outside `input_tokens`; here it is inside `input`, as
+    for every vendor. Thinking is inside `output_tokens`."""
+    asked, read = count(usage.get("input_tokens")), count(usage.get("cache_read_input_tokens"))
+    written = count(usage.get("cache_creation_input_tokens"))
+    total = None if asked is None else count(asked + (read or 0) + (written or 0))
+    thinking = count(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
+    return Usage(total, read, count(usage.get("output_tokens")), thinking)
