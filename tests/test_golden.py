@@ -1,0 +1,111 @@
+"""Golden pairs: what a vendor gets and gives, byte for byte, and what it means here.
+
+Each `golden/<dialect>/<case>.json` states a rule in `about`, where the shape comes from in `source`, and how sure that is
+in `sure`: documented (the vendor's page or SDK) | third-party | unverified. Two kinds, and a case may be both:
+`request` (keys of our Request) and `model` (keys of its row) with the `call` that they become; `status`, `headers` and
+`body` (JSON) or `text` with the `reply` that they mean, keys left out being null, or with the `fault`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+
+from lmmbench.canon import sha256
+from lmmbench.doors import decode
+from lmmbench.faults import FAULTS, Fault
+from lmmbench.providers import DIALECTS
+from lmmbench.types import Item, Media, Model, Provenance, Reply, Request, Usage
+
+FOLDER = Path(__file__).parent / "golden"
+CASES = {f"{path.parent.name}/{path.stem}": path for path in sorted(FOLDER.rglob("*.json"))}
+KEYS = {"about", "source", "sure", "model", "request", "call", "status", "headers", "body", "text", "reply", "fault"}
+ITEM = Item("q1", "s", "closed", "c", {}, ("1",), Provenance("", "", "", (), "recall"), ("하나", "둘"))
+
+
+def load(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(CASES[name].read_bytes())
+    return found
+
+
+def model(case: dict[str, Any]) -> Model:
+    """The row: `sim-a`, with the case's own keys."""
+    row = {"endpoint": "sim", "name": "sim-a", "vendor": "Simulated", "family": "Sim", "region": "overseas"}
+    return decode(Model, row | case.get("model", {}), Path("golden"), {})
+
+
+def request(given: dict[str, Any]) -> Request:
+    """A question; `media` as {mime, data in Base64}."""
+    ask = Request("p", ITEM, 0, "답만 쓰십시오.", "알맞은 답은?", (1, 2), 64, 7)
+    raw = [(m["mime"], base64.b64decode(m["data"])) for m in given.get("media", ())]
+    return replace(ask, **given | {"media": tuple(Media(mime, data, sha256(data)) for mime, data in raw)})
+
+
+def reply_of(expected: dict[str, Any]) -> Reply:
+    return Reply(**{"finish_raw": "", **expected, "usage": Usage(**expected.get("usage", {}))})
+
+
+def answered(case: dict[str, Any], name: str) -> Reply:
+    body = case["text"].encode() if "text" in case else json.dumps(case["body"], ensure_ascii=False).encode()
+    dialect = DIALECTS[name.partition("/")[0]]
+    return dialect.decode(case["status"], CIMultiDict(case["headers"]), body, model(case))
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "reply" in load(n)])
+def test_a_reply_means_this(name: str) -> None:
+    """The rule stands in the case's `about`."""
+    case = load(name)
+    assert asdict(answered(case, name)) == asdict(reply_of(case["reply"])), case["about"]
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "fault" in load(n)])
+def test_a_refusal_of_service_means_this(name: str) -> None:
+    """The rule stands in the case's `about`."""
+    case = load(name)
+    with pytest.raises(Fault) as raised:
+        answered(case, name)
+    found, expected = raised.value, {"unknown_finish": "", **case["fault"]}
+    assert expected.pop("says", "") in found.message
+    assert {k: getattr(found, k) for k in expected} == expected, case["about"]
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "call" in load(n)])
+def test_a_question_goes_out_as_this(name: str) -> None:
+    """The rule stands in the case's `about`. The body is compared as JSON, key by key."""
+    case = load(name)
+    call = DIALECTS[name.partition("/")[0]].encode(request(case["request"]), model(case))
+    got = {
+        "path": call.path, "headers": call.headers, "body": json.loads(call.body), "sent": call.sent, "dropped": call.dropped,
+    }  # fmt: skip
+    assert got == case["call"], case["about"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_is_well_formed(name: str) -> None:
+    """It says its rule, its source and how sure it is, holds one whole pair, and is text of this repository: UTF-8, with
+    a line break at its end."""
+    case = load(name)
+    assert case.keys() <= KEYS
+    assert case["about"].endswith(".")
+    assert case["source"]
+    assert case["sure"] in ("documented", "third-party", "unverified")
+    assert ("request" in case) == ("call" in case)
+    assert "call" in case or ("reply" in case) + ("fault" in case) == 1
+    assert case.get("fault", {"kind": "rate"})["kind"] in FAULTS
+    raw = CASES[name].read_bytes()
+    assert raw.endswith(b"}\n")
+    assert b"\r" not in raw
+
+
+def test_every_dialect_and_every_kind_of_body_has_its_cases() -> None:
+    """A dialect without goldens is a claim without a proof; so is a fault that a body can mean."""
+    assert {name.partition("/")[0] for name in CASES} == set(DIALECTS)
+    kinds = Counter(load(n)["fault"]["kind"] for n in CASES if "fault" in load(n))
+    assert set(kinds) == set(FAULTS) - {"network", "timeout", "unreachable", "adapter"}  # those come without a body
