@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from lmmbench.doors import Lines, decode, nearest, read_yaml
-from lmmbench.faults import UsageError
+from lmmbench.faults import FAULTS, UsageError
 from lmmbench.net.hosts import is_loopback
 from lmmbench.types import _STRICT, STOPS, Capabilities, Endpoint, Model, Price
 
@@ -221,6 +221,9 @@ def _check_capabilities(name: str, can: Capabilities, where: str) -> None:
         raise UsageError(f"{where}default_effort is sent where a row names none; add it")
     if can.efforts and can.default_effort not in can.efforts:
         raise UsageError(f"{where}default_effort {can.default_effort!r} is none of its efforts; correct it")
+    for text, kind in can.faults.items():
+        if not text or kind not in FAULTS:
+            raise UsageError(f"{where}faults: {text!r}: {kind!r} is no kind of fault{nearest(kind, FAULTS)}")
 
 
 def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:

@@ -162,7 +162,8 @@ class Capabilities:
 
     `cap_field` carries the output cap. `effort` is the dotted path of the parameter that sets the effort, `efforts` its
     values (empty = any), `default_effort` the one that is sent when a row names none. Tokens counted `outside` are not
-    in the vendor's own totals: reasoning in the output, cached ones in the input.
+    in the vendor's own totals: reasoning in the output, cached ones in the input. `faults` are texts in this vendor's
+    errors that mean another kind of fault than they do elsewhere.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -182,6 +183,7 @@ class Capabilities:
     reasoning_tokens: Literal["inside", "outside"] = "inside"
     cached_tokens: Literal["inside", "outside"] = "inside"
     limits: dict[str, MediaLimits] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
 
     def in_range(self, temperature: float) -> bool:
         """Whether a temperature is one that the family knows, where it takes any."""

@@ -12,17 +12,20 @@ import base64
 import json
 from collections import Counter
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from multidict import CIMultiDict
 
+from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.doors import decode
 from lmmbench.faults import FAULTS, Fault
 from lmmbench.providers import DIALECTS
-from lmmbench.types import Item, Media, Model, Provenance, Reply, Request, Usage
+from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
+from tests.kit import ROOT
 
 FOLDER = Path(__file__).parent / "golden"
 CASES = {f"{path.parent.name}/{path.stem}": path for path in sorted(FOLDER.rglob("*.json"))}
@@ -35,10 +38,19 @@ def load(name: str) -> dict[str, Any]:
     return found
 
 
-def model(case: dict[str, Any]) -> Model:
-    """The row: `sim-a`, with the case's own keys."""
+def model(case: dict[str, Any], dialect: str) -> Model:
+    """The row: `sim-a`, with the case's own keys. `capabilities` is a name in this repository's providers.yaml; without
+    one it is the plain shape of the dialect."""
     row = {"endpoint": "sim", "name": "sim-a", "vendor": "Simulated", "family": "Sim", "region": "overseas"}
-    return decode(Model, row | case.get("model", {}), Path("golden"), {})
+    own = dict(case.get("model", {}))
+    named = own.pop("capabilities", "")
+    can = families()[named] if named else config.PLAIN.get(dialect, Capabilities())
+    return replace(decode(Model, row | own, Path("golden"), {}), capabilities=can)
+
+
+@cache
+def families() -> dict[str, Capabilities]:
+    return config.load(ROOT / "providers.yaml").capabilities
 
 
 def request(given: dict[str, Any]) -> Request:
@@ -54,8 +66,8 @@ def reply_of(expected: dict[str, Any]) -> Reply:
 
 def answered(case: dict[str, Any], name: str) -> Reply:
     body = case["text"].encode() if "text" in case else json.dumps(case["body"], ensure_ascii=False).encode()
-    dialect = DIALECTS[name.partition("/")[0]]
-    return dialect.decode(case["status"], CIMultiDict(case["headers"]), body, model(case))
+    dialect = name.partition("/")[0]
+    return DIALECTS[dialect].decode(case["status"], CIMultiDict(case["headers"]), body, model(case, dialect))
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if "reply" in load(n)])
@@ -80,7 +92,8 @@ def test_a_refusal_of_service_means_this(name: str) -> None:
 def test_a_question_goes_out_as_this(name: str) -> None:
     """The rule stands in the case's `about`. The body is compared as JSON, key by key."""
     case = load(name)
-    call = DIALECTS[name.partition("/")[0]].encode(request(case["request"]), model(case))
+    dialect = name.partition("/")[0]
+    call = DIALECTS[dialect].encode(request(case["request"]), model(case, dialect))
     got = {
         "path": call.path, "headers": call.headers, "body": json.loads(call.body), "sent": call.sent, "dropped": call.dropped,
     }  # fmt: skip

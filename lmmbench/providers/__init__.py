@@ -17,7 +17,7 @@ from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Sender
-from lmmbench.providers import baseline, gemini, openai_chat
+from lmmbench.providers import anthropic, baseline, clova, gemini, openai_chat
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
 
 
@@ -47,7 +47,12 @@ class Dialect(Protocol):
     def auth(self, key: str) -> dict[str, str]: ...
 
 
-DIALECTS: dict[str, Dialect] = {"openai-chat": openai_chat, "gemini": gemini}
+DIALECTS: dict[str, Dialect] = {
+    "openai-chat": openai_chat,
+    "gemini": gemini,
+    "clova": clova,
+    "anthropic": anthropic,
+}
 
 
 SHORTEST_KEY = 8

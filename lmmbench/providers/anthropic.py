@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
 from lmmbench.providers.finish import ended
 from lmmbench.providers.http_faults import reply_object
-from lmmbench.providers.lenient import count, mapping, objects, request_id, text
-from lmmbench.types import Model, Reply, Usage
+from lmmbench.providers.lenient import count, mapping, objects, request_id, text, together
+from lmmbench.providers.parameters import parameters
+from lmmbench.types import Call, Model, Reply, Request, Usage
+
+VERSION = "2023-06-01"
+"""Of the wire format, sent with every request."""
 
 
 def auth(key: str) -> dict[str, str]:
     return {"x-api-key": key}
 
 
+def encode(request: Request, model: Model) -> Call:
+    """The request body: the system text stands at its top, images before the text, and `max_tokens` is never missing."""
+    params, dropped = parameters(request, model)
+    system = {"system": request.system} if request.system else {}
+    messages = [{"role": "user", "content": _content(request)}]
+    body = json.dumps({"model": model.name, **system, "messages": messages, **params}, ensure_ascii=False).encode()
+    headers = {"Content-Type": "application/json", "anthropic-version": VERSION}
+    return Call("/v1/messages", headers, body, params, dropped)
+
+
+def _content(request: Request) -> str | list[dict[str, Any]]:
+    if not request.media:
+        return request.user
+    inline = [{"media_type": m.mime, "data": base64.b64encode(m.data).decode()} for m in request.media]
+    images = [{"type": "image", "source": {"type": "base64", **source}} for source in inline]
+    return [*images, {"type": "text", "text": request.user}]
+
+
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
     """The normalised reply: text blocks are the answer, thinking blocks the reasoning; redacted thinking is unreadable
     and left out. A refusal's category stands behind its word in `finish_raw`: `refusal: cyber`."""
-    data = reply_object(status, headers, body)
+    data = reply_object(status, headers, body, model.capabilities.faults)
     blocks = objects(data.get("content"))
     stop_reason = text(data.get("stop_reason")) or ""
     finish = ended(stop_reason)
@@ -46,6 +70,5 @@ def _usage(usage: dict[str, Any]) -> Usage:
     for every vendor. Thinking is inside `output_tokens`."""
     asked, read = count(usage.get("input_tokens")), count(usage.get("cache_read_input_tokens"))
     written = count(usage.get("cache_creation_input_tokens"))
-    total = None if asked is None else count(asked + (read or 0) + (written or 0))
     thinking = count(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
-    return Usage(total, read, count(usage.get("output_tokens")), thinking)
+    return Usage(together(asked, read, written), read, count(usage.get("output_tokens")), thinking, written)

@@ -43,7 +43,7 @@ def encode(request: Request, model: Model) -> Call:
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
     """The normalised reply. A blocked prompt (no candidates, `promptFeedback`) and a blocked answer are refusals."""
-    data = reply_object(status, headers, body)
+    data = reply_object(status, headers, body, model.capabilities.faults)
     blocked = text(mapping(data.get("promptFeedback")).get("blockReason"))
     candidates = objects(data.get("candidates"))
     if blocked and not candidates:

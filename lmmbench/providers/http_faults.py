@@ -53,6 +53,8 @@ _NO_WAITING = re.compile(
     r"\blimit: 0\b|PerDay|per-day|_tier_daily|_spend_limit_|credit_balance_exhausted|API usage limits", re.IGNORECASE
 )
 
+NONE: Mapping[str, str] = {}
+
 
 def parse_json(body: bytes) -> Any:
     """The body as JSON. Raises Fault(invalid): bad UTF-8, HTML, a cut body, trailing text, absurd nesting."""
@@ -64,23 +66,25 @@ def parse_json(body: bytes) -> Any:
         raise Fault("invalid", f"the reply is {what}: {start[:60]!r}", maybe_billed=True) from None
 
 
-def reply_object(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def reply_object(status: int, headers: Mapping[str, str], body: bytes, own: Mapping[str, str] = NONE) -> dict[str, Any]:
     """The JSON object of a reply that may hold an answer. Raises Fault for every other reply: another status, no JSON,
     no object, an error inside a 200."""
     if status != 200:
-        raise http_fault(status, headers, body)
+        raise http_fault(status, headers, body, own)
     data = parse_json(body)
     if not isinstance(data, dict) or data.get("error"):
-        raise http_fault(status, headers, body)
+        raise http_fault(status, headers, body, own)
     return data
 
 
-def http_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """The fault that a non-success reply means, with the delay that the server asks for."""
+def http_fault(status: int, headers: Mapping[str, str], body: bytes, own: Mapping[str, str] = NONE) -> Fault:
+    """The fault that a non-success reply means, with the delay that the server asks for. `own`: texts that mean another
+    kind in this vendor's errors than elsewhere (`faults` of a family's capabilities)."""
     error = _error_object(body)
     message = str(error.get("message", "")) or body[:200].decode("utf-8", "replace")
     meant = _status_meant(status, error)
-    named = _by_body(error, message, meant)
+    words = " ".join(_words(error))
+    named = _by_own(own, f"{words} {message}") or _by_body(error, words, message, meant)
     kind = named or _by_status(meant)
     headers = {**headers, **_forwarded_headers(error)}
     delay = _delay(error, headers)
@@ -131,12 +135,15 @@ def _words(error: dict[str, Any]) -> Iterator[str]:
     yield from (str(part[name]) for part in (error, *inner) for name in names if part.get(name) is not None)
 
 
-def _by_body(error: dict[str, Any], message: str, status: int) -> str | None:
+def _by_own(own: Mapping[str, str], said: str) -> str | None:
+    return next((kind for text, kind in own.items() if text.lower() in said.lower()), None)
+
+
+def _by_body(error: dict[str, Any], words: str, message: str, status: int) -> str | None:
     """The kind that the error's own words name; else what its message says, where the status leaves that open: a 5xx
     that mentions moderation or billing is a server that is down, no verdict on the question or the account."""
     if (code := code_of(error.get("code"))) in CLOVA_CODES:
         return CLOVA_CODES[code]
-    words = " ".join(_words(error))
     if status == 429 and _NO_WAITING.search(f"{words} {message} {json.dumps(error.get('details'))}"):
         return "quota"
     for kind, pattern in BODY_RULES:

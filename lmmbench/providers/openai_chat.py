@@ -45,10 +45,10 @@ def _content(request: Request) -> str | list[dict[str, Any]]:
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:
     """The normalised reply. Raises Fault when the body holds no answer, whatever the status says."""
-    data = reply_object(status, headers, body)
+    data = reply_object(status, headers, body, model.capabilities.faults)
     choice = _first_choice(data)
     if choice.get("error"):  # a gateway's host failed on the way (OpenRouter)
-        raise http_fault(status, headers, json.dumps({"error": choice["error"]}).encode())
+        raise http_fault(status, headers, json.dumps({"error": choice["error"]}).encode(), model.capabilities.faults)
     message = choice["message"]
     finish_raw = text_of(choice.get("finish_reason")) or ""
     refusal = _refusal(message)
