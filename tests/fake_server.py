@@ -1,4 +1,5 @@
-"""A server on 127.0.0.1 that speaks OpenAI chat and Gemini, misbehaves as told, and remembers everything.
+"""A server on 127.0.0.1 that speaks OpenAI chat, Gemini, CLOVA Studio's native v3 and Anthropic's Messages, misbehaves as
+told, and remembers everything.
 
     with FakeServer(script=lambda x: Answer(status=500) if x.nth == 1 else None) as server:
         …  # point a base_url at server.url + "/sim/v1", ask, then look at server.history
@@ -70,7 +71,10 @@ class Exchange:
 
 
 Script = Callable[[Exchange], "Answer | None"]
-_PATH = re.compile(r"/?(?P<endpoint>.*?)/?(?:v1beta/models/(?P<model>[^:]+):generateContent|(?:v1/)?chat/completions)")
+_PATH = re.compile(
+    r"/?(?P<endpoint>.*?)/?(?:v1beta/models/(?P<gemini>[^:]+):generateContent"
+    r"|v3/chat-completions/(?P<clova>[^/]+)|v1/messages|(?:v1/)?chat/completions)"
+)
 
 
 class FakeServer:
@@ -196,7 +200,7 @@ class FakeServer:
     def _received(self, target: str, headers: dict[str, str], raw: bytes) -> Exchange:
         path = re.sub(r"^https?://[^/]+", "", target)  # a proxy is given whole URLs
         match = _PATH.fullmatch(path)
-        endpoint, model = (match["endpoint"], match["model"] or "") if match else ("", "")
+        endpoint, model = (match["endpoint"], match["gemini"] or match["clova"] or "") if match else ("", "")
         body: Any = None
         with contextlib.suppress(ValueError):
             body = json.loads(raw)
@@ -236,7 +240,8 @@ class FakeServer:
         text = answer.text
         if text is None:
             text = self._text(x) if callable(self._text) else self._text
-        return (gemini if "generateContent" in x.path else openai)(text, model=x.model, usage=answer.usage)
+        spoken = next((reply for part, reply in _REPLIES.items() if part in x.path), openai)
+        return spoken(text, model=x.model, usage=answer.usage)
 
 
 def openai(
@@ -261,6 +266,28 @@ def gemini(
     }  # fmt: skip
 
 
+def clova(text: str, *, model: str = "sim-c", usage: tuple[int, int] = (10, 5), finish: str = "stop") -> dict[str, Any]:
+    """A whole reply of CLOVA Studio's native v3, which names no model."""
+    counts = {"promptTokens": usage[0], "completionTokens": usage[1], "totalTokens": sum(usage)}
+    result = {"message": {"role": "assistant", "content": text}, "finishReason": finish, "created": 1, "seed": 1}
+    return {"status": {"code": "20000", "message": "OK"}, "result": {**result, "usage": counts}}
+
+
+def anthropic(
+    text: str, *, model: str = "sim-h", usage: tuple[int, int] = (10, 5), finish: str = "end_turn"
+) -> dict[str, Any]:
+    """A whole message."""
+    return {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [{"type": "text", "text": text}],
+        "stop_reason": finish, "stop_sequence": None, "usage": {"input_tokens": usage[0], "output_tokens": usage[1]},
+    }  # fmt: skip
+
+
+_REPLIES: dict[str, Callable[..., dict[str, Any]]] = {
+    "generateContent": gemini, "chat-completions": clova, "/messages": anthropic,
+}  # fmt: skip
+
+
 def reset(writer: asyncio.StreamWriter) -> None:
     """End the connection with a TCP reset instead of an orderly close."""
     raw = writer.get_extra_info("socket")
@@ -269,14 +296,13 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 def _question(body: Any) -> tuple[str, str]:
-    """(the user's text, the seed) of a request in either dialect; ("", "") of anything else."""
+    """(the user's text, the seed) of a request in any dialect; ("", "") of anything else."""
     try:
-        if "messages" in body:
-            content = body["messages"][-1]["content"]
-            text = content if isinstance(content, str) else content[0]["text"]
-            return text, str(body.get("seed", ""))
-        return body["contents"][-1]["parts"][0]["text"], str(body.get("generationConfig", {}).get("seed", ""))
-    except (TypeError, KeyError, IndexError):
+        turn = (body.get("messages") or body["contents"])[-1]
+        parts = turn.get("content", turn.get("parts"))
+        text = parts if isinstance(parts, str) else next(p["text"] for p in parts if "text" in p)
+        return text, str(body.get("seed", body.get("generationConfig", {}).get("seed", "")))
+    except (AttributeError, TypeError, KeyError, IndexError, StopIteration):
         return "", ""
 
 

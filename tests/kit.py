@@ -76,7 +76,7 @@ def providers_yaml(
     for name in dict.fromkeys(str(r["endpoint"]) for r in rows.values()):
         keys: dict[str, Any] = {"api": "openai-chat", "concurrency": 4, "timeout_s": 20.0, **every_endpoint}
         keys |= (endpoints or {}).get(name, {})
-        if keys["api"] in ("openai-chat", "gemini"):
+        if keys["api"] in config.REMOTE_APIS:
             version = "/v1" if keys["api"] == "openai-chat" else ""
             keys = {"base_url": f"{url}/{name}{version}", **keys}
         made[name] = keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from lmmbench.net.delay import duration, server_delay
+from lmmbench.net.delay import duration, reset_delay, server_delay
 
 NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
 SOON = "Wed, 21 Oct 2026 07:28:30 GMT"
@@ -72,6 +73,38 @@ def test_go_and_protobuf_durations(text: str, seconds: float | None) -> None:
     assert duration(text) == (None if seconds is None else pytest.approx(seconds))
 
 
+RESETS: dict[str, tuple[dict[str, str], float | None]] = {
+    "none": ({}, None),
+    "a Go duration": ({"x-ratelimit-reset-requests": "6m0s"}, 360.0),
+    "the latest": ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "12ms"}, 1.0),
+    "the one that is exhausted": (
+        {"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "2s"},
+        2.0,
+    ),
+    "none that is exhausted": ({"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "6m0s"}, None),
+    "one that is exhausted, one that says nothing": (
+        {"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "2s"}, 2.0
+    ),
+    "RFC 3339": ({"anthropic-ratelimit-tokens-reset": "2026-10-21T07:28:30Z", "Date": NOW}, 30.0),
+    "RFC 3339 with an offset": ({"anthropic-ratelimit-tokens-reset": "2026-10-21T16:28:30+09:00", "Date": NOW}, 30.0),
+    "RFC 3339 past": ({"anthropic-ratelimit-tokens-reset": "2026-10-21T07:27:30Z", "Date": NOW}, None),
+    "RFC 3339 without a zone": ({"anthropic-ratelimit-tokens-reset": "2026-10-21T07:28:30", "Date": NOW}, None),
+    "Unix seconds": ({"X-RateLimit-Reset": "1792567710", "Date": NOW}, 30.0),
+    "Unix milliseconds": ({"X-RateLimit-Reset": "1792567710500", "Date": NOW}, 30.5),
+    "plain seconds": ({"RateLimit-Reset": "30"}, 30.0),
+    "garbage": ({"x-ratelimit-reset-requests": "-1", "x-ratelimit-reset-tokens": "0", "x-ratelimit-reset": "soon"}, None),
+    "garbage that remains": ({"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-reset-tokens": "3s"}, 3.0),
+    "beyond any calendar": ({"X-RateLimit-Reset": "9" * 40, "Date": NOW}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESETS)
+def test_the_reset_that_headers_name(name: str) -> None:
+    """The latest reset among the limits of which nothing remains, in any of the forms; garbage is none."""
+    headers, seconds = RESETS[name]
+    assert reset_delay(CIMultiDict(headers)) == (None if seconds is None else pytest.approx(seconds))
+
+
 # --- laws --------------------------------------------------------------------------------------------
 
 
@@ -103,6 +136,23 @@ def test_a_date_round_trips(start: datetime, wait: int) -> None:
     assert server_delay({"Retry-After": format_datetime(then, True), "Date": format_datetime(now, True)}) == wait
 
 
+INSTANTS = st.datetimes(datetime(2001, 9, 10), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+FORMS: dict[str, Callable[[datetime], str]] = {
+    "RFC 3339": lambda at: at.isoformat(),
+    "Z": lambda at: at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    "Unix seconds": lambda at: str(int(at.timestamp())),
+    "Unix milliseconds": lambda at: str(int(at.timestamp()) * 1000),
+}
+
+
+@given(INSTANTS, st.integers(1, 10**7), st.sampled_from(sorted(FORMS)))
+def test_a_reset_round_trips(start: datetime, wait: int, form: str) -> None:
+    """A moment that lies `wait` seconds after the server's own Date means `wait` seconds, in whichever form it is said."""
+    now = start.replace(microsecond=0)
+    said = FORMS[form](now + timedelta(seconds=wait))
+    assert reset_delay({"x-ratelimit-reset": said, "date": format_datetime(now, True)}) == wait
+
+
 DATE_LIKE = st.from_regex(r"\A(Wed, )?\d{1,3} (Oct|Feb) \d{2,24} \d{1,3}:\d{2}(:\d{2})? ?(GMT|-0000|[+-]\d{4,12}|)\Z")
 
 
@@ -114,5 +164,5 @@ def test_any_text_is_a_finite_delay_or_none(said: str, date: str) -> None:
     for headers in ({"Retry-After": said, "Date": date}, {"retry-after-ms": said}, {"Retry-After": said}):
         found = server_delay(headers)
         assert found is None or (math.isfinite(found) and found >= 0)
-    found = duration(said)
-    assert found is None or (math.isfinite(found) and found >= 0)
+    for found in (duration(said), reset_delay({"X-RateLimit-Reset": said, "Date": date})):
+        assert found is None or (math.isfinite(found) and found >= 0)

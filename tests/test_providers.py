@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lmmbench.faults import FAULTS, Fault
 from lmmbench.net.delay import LONGEST
-from lmmbench.providers import gemini, openai_chat
+from lmmbench.providers import DIALECTS, anthropic, clova, gemini, openai_chat
 from lmmbench.providers.http_faults import http_fault
 from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
 from tests import fake_server
@@ -112,6 +113,8 @@ def test_the_key_goes_in_a_header_only() -> None:
     """Each dialect has its own header; the body never holds the key."""
     assert openai_chat.auth("k-1") == {"Authorization": "Bearer k-1"}
     assert gemini.auth("k-1") == {"x-goog-api-key": "k-1"}
+    assert clova.auth("k-1") == {"Authorization": "Bearer k-1"}
+    assert anthropic.auth("k-1") == {"x-api-key": "k-1"}
 
 
 # --- decode: answers ---------------------------------------------------------------------------------
@@ -304,10 +307,16 @@ NO_ANSWER: dict[str, bytes] = {
     "parts a number": json.dumps(candidate(5)).encode(),
     "content a text": b'{"candidates": [{"content": "A", "finishReason": "STOP"}]}',
     "feedback a text": b'{"promptFeedback": "no"}',
+    "status a text": b'{"status": "20000", "result": {"message": {"content": "A"}}}',
+    "result null": b'{"status": {"code": "20000"}, "result": null}',
+    "message a text": b'{"status": {"code": "20000"}, "result": {"message": "A"}}',
+    "blocks a text": b'{"type": "message", "content": "A", "stop_reason": "end_turn"}',
+    "blocks null": b'{"type": "message", "content": [null], "stop_reason": "end_turn"}',
+    "text null": b'{"type": "message", "content": [{"type": "text", "text": null}], "stop_reason": "end_turn"}',
 }
 
 
-@pytest.mark.parametrize("dialect", [openai_chat, gemini], ids=["openai", "gemini"])
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 @pytest.mark.parametrize("name", NO_ANSWER)
 def test_a_200_without_an_answer_is_invalid(name: str, dialect: Any) -> None:
     """Status 200 does not make an answer: what cannot be read as one is `invalid`, tried twice, never a text."""
@@ -324,7 +333,7 @@ def test_a_byte_order_mark_and_leading_blank_lines_are_no_fault() -> None:
     assert openai_chat.decode(200, {}, b"\n\n\n" + body, SIM).text == "A"
 
 
-@pytest.mark.parametrize("dialect", [openai_chat, gemini], ids=["openai", "gemini"])
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -386,30 +395,38 @@ def put(body: Any, place: tuple[str | int, ...], value: Any) -> Any:
     return body
 
 
-@given(st.sampled_from(OPENAI_PLACES), ANYTHING)
-@settings(deadline=None)
-def test_openai_reads_any_value_anywhere(place: tuple[str | int, ...], value: Any) -> None:
+CLOVA_PLACES = [
+    ("status",), ("status", "code"), ("result",), ("result", "finishReason"), ("result", "message"),
+    ("result", "message", "content"), ("result", "message", "thinkingContent"), ("result", "usage"), ("error",),
+    *(("result", "usage", k) for k in ("promptTokens", "completionTokens", "completionTokensDetails")),
+]  # fmt: skip
+ANTHROPIC_PLACES = [
+    ("content",), ("content", 0), ("content", 0, "type"), ("content", 0, "text"), ("stop_reason",), ("stop_details",),
+    ("model",), ("id",), ("error",), ("usage",),
+    *(("usage", k) for k in ("service_tier", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens_details")),
+]  # fmt: skip
+PLACES: list[tuple[str, Callable[[str], Any], tuple[str | int, ...]]] = [
+    *(("openai-chat", fake_server.openai, place) for place in OPENAI_PLACES),
+    *(("gemini", fake_server.gemini, place) for place in GEMINI_PLACES),
+    *(("clova", fake_server.clova, place) for place in CLOVA_PLACES),
+    *(("anthropic", fake_server.anthropic, place) for place in ANTHROPIC_PLACES),
+]
+
+
+@given(st.sampled_from(PLACES), ANYTHING)
+@settings(max_examples=400)
+def test_any_value_anywhere_is_read(at: tuple[str, Callable[[str], Any], tuple[str | int, ...]], value: Any) -> None:
     """Whatever stands at any place of a reply, decode gives a well-typed Reply or a Fault, nothing else."""
-    decodes(openai_chat, put(fake_server.openai("A"), place, value))
+    dialect, whole, place = at
+    decodes(DIALECTS[dialect], put(whole("A"), place, value))
 
 
-@given(st.sampled_from(GEMINI_PLACES), ANYTHING)
-@settings(deadline=None)
-def test_gemini_reads_any_value_anywhere(place: tuple[str | int, ...], value: Any) -> None:
-    """Whatever stands at any place of a reply, decode gives a well-typed Reply or a Fault, nothing else."""
-    decodes(gemini, put(fake_server.gemini("A"), place, value))
-
-
-@pytest.mark.parametrize("place", OPENAI_PLACES[-5:], ids=lambda p: ".".join(p))
-def test_openai_counts_beyond_64_bits_are_not_believed(place: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "whole", "place"), PLACES, ids=[f"{d} {'.'.join(map(str, p))}" for d, _, p in PLACES]
+)
+def test_a_number_beyond_64_bits_is_not_believed(dialect: str, whole: Callable[[str], Any], place: Any) -> None:
     """A 4,000-digit count passes JSON, and would break the cost and the parquet file."""
-    decodes(openai_chat, put(fake_server.openai("A"), place, 10**4000))
-
-
-@pytest.mark.parametrize("place", GEMINI_PLACES[-4:], ids=lambda p: ".".join(p))
-def test_gemini_counts_beyond_64_bits_are_not_believed(place: tuple[str, ...]) -> None:
-    """A 4,000-digit count passes JSON, and would break the cost and the parquet file."""
-    decodes(gemini, put(fake_server.gemini("A"), place, 10**4000))
+    decodes(DIALECTS[dialect], put(whole("A"), place, 10**4000))
 
 
 def decodes(dialect: Any, body: Any) -> None:
@@ -425,7 +442,7 @@ def decodes(dialect: Any, body: Any) -> None:
 @settings(deadline=None)
 def test_any_bytes_with_any_status_are_a_fault_or_a_reply(body: bytes, status: int) -> None:
     """No body makes decode raise anything but a Fault."""
-    for dialect in (openai_chat, gemini):
+    for dialect in DIALECTS.values():
         with pytest.raises(Fault) as raised:
             dialect.decode(status, {}, body, SIM)
         assert raised.value.kind in FAULTS

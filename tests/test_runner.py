@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -147,35 +148,95 @@ def test_a_rate_limit_is_over_when_the_server_said(home: Path) -> None:
 # --- faults ------------------------------------------------------------------------------------------
 
 
-def noise(x: Exchange) -> Answer | None:
-    """5 % 429, 2 % 500, 1 % resets and 1 % cut bodies, the same for the same question and attempt."""
-    draw = random.Random(f"{x.model} {x.question} {x.nth}").random()  # noqa: S311
-    if draw < 0.05:
-        return Answer(status=429, headers={"retry-after-ms": "5"})
-    if draw < 0.07:
-        return Answer(status=500, body="oops")
-    if draw < 0.08:
-        return Answer(end="reset")
-    return Answer(end="cut") if draw < 0.09 else None
+DIALECTS = {"sim-a": "openai-chat", "sim-g": "gemini", "sim-c": "clova", "sim-h": "anthropic"}
+"""A model for each dialect, each at an endpoint of its own."""
+LIMITED = {
+    "sim-a": Answer(status=429, headers={"retry-after-ms": "5"}, body={"error": {"code": "rate_limit_exceeded"}}),
+    "sim-g": Answer(
+        status=429, body={"error": {"status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": "0.005s"}]}}
+    ),
+    "sim-c": Answer(
+        headers={"Retry-After": "0"}, body={"status": {"code": "42901", "message": "slow"}, "result": None}
+    ),
+    "sim-h": Answer(status=429, headers={"Retry-After": "0"}, body={"error": {"type": "rate_limit_error"}}),
+}
+"""A rate limit as each vendor says it; CLOVA's stands in a 200."""
 
 
-def test_noise_loses_nothing_and_no_failure_is_scored(tmp_path: Path) -> None:
-    """Under 429, 500, resets and cut bodies every question of every model is answered once, and every score is one of
-    an answer. What the rows say of attempts is what the server saw."""
+def noise(limited: float, failed: float, reset: float, cut: float) -> Callable[[Exchange], Answer | None]:
+    """So many of all requests meet a 429, a 500, a reset, a cut body: the same for the same question and attempt."""
+
+    def script(x: Exchange) -> Answer | None:
+        draw = random.Random(f"{x.model} {x.question} {x.nth}").random()  # noqa: S311
+        told = ((limited, LIMITED[x.model]), (failed, Answer(status=500, body="oops")), (reset, Answer(end="reset")), (cut, Answer(end="cut")))  # fmt: skip
+        for share, answer in told:
+            if draw < share:
+                return answer
+            draw -= share
+        return None
+
+    return script
+
+
+@pytest.mark.parametrize("shares", [(0.05, 0.02, 0.01, 0.01), (0.05, 0.3, 0.01, 0.01)], ids=["noise", "30 % 500"])
+def test_noise_loses_nothing_and_no_failure_is_scored(tmp_path: Path, shares: tuple[float, ...]) -> None:
+    """Under 429, 500, resets and cut bodies every question of every model in every dialect is answered once, and every
+    score is one of an answer. A question that failed five times is an error without a score, and resuming asks it again
+    and nothing else. What the rows say of attempts is what the server saw."""
     write_pack(tmp_path / "tasks" / "p", 200)
-    with FakeServer(noise) as server:
-        providers_yaml(tmp_path / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=16)
-        ran = run_here(tmp_path)
-        assert (ran.code, ran.counts) == (0, {"sim-a": Counter(ok=200), "sim-b": Counter(ok=200)})
-        assert len(server.history) > 420
-        good = Counter(keys([x for x in server.sent if x.answer.status == 200]))
-        assert set(good.values()) == {1}
-        assert len(good) == 400
+    with FakeServer(noise(*shares)) as server:
+        rows = {m: {"endpoint": api} for m, api in DIALECTS.items()}
+        endpoints = {api: {"api": api} for api in DIALECTS.values()}
+        providers_yaml(tmp_path / "providers.yaml", server.url, rows, endpoints, concurrency=16)
+        ran = run_here(tmp_path, deadline_s=60)
+        first = rows_of(ran.folder)
+        assert {r["status"] for r in first} <= {"ok", "error"}
+        assert all((r["score"] is None) == (r["answer"] is None) == (r["status"] == "error") for r in first)
+        lost = {(r["model"], f"{r['item_id']}번 문제: 알맞은 답은?") for r in first if r["status"] == "error"}
+        assert len(lost) < 800 * shares[1] ** 5 * 5
+
+        server.script, before = [], len(server.history)
+        if lost:
+            ran = run_here(tmp_path, resume=True)
+        assert set(keys(server.history[before:])) == lost
+        assert (ran.code, ran.counts) == (0, {m: Counter(ok=200) for m in DIALECTS})
+        assert len(server.history) > 800 * (1 + sum(shares) / 2)
+        good = Counter(keys([x for x in server.sent if x.answer.status == 200 and x.answer.body is None]))
+        assert (set(good.values()), len(good)) == ({1}, 800)
         seen = Counter(keys(server.history))
-        rows = rows_of(ran.folder)
-        assert {(r["model"], f"{r['item_id']}번 문제: 알맞은 답은?"): r["attempts"] for r in rows} == seen
-        assert {r["answer"] for r in rows} == {RIGHT}
-        assert {r["score"] for r in rows} == {0.0, 1.0}
+        after = rows_of(ran.folder)
+        assert {(r["model"], f"{r['item_id']}번 문제: 알맞은 답은?"): r["attempts"] for r in after} == seen
+        assert {r["answer"] for r in after} == {RIGHT}
+        assert {r["score"] for r in after} == {0.0, 1.0}
+
+
+def test_who_answered_and_how_it_ended_is_said_where_nobody_expected_it(home: Path) -> None:
+    """A finish word that no table has is `invalid` without a score, counted in run.json and said at the end. So is a
+    served model that was not asked for, and one that changed in mid-run; one that was asked for is not mentioned."""
+    told = {
+        ("sim-a", "q0001"): openai("반쯤", finish="paused_for_review"),
+        ("sim-b", "q0002"): openai(RIGHT, model="sim-b-2026-11-01"),
+    }
+
+    def script(x: Exchange) -> Answer | None:
+        body = openai(RIGHT, model="sim-z") if x.model == "sim-c" else told.get((x.model, x.question[:5]))
+        return Answer(body=body) if body else None
+
+    with FakeServer(script) as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b", "sim-c"))
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", "--min-coverage", "0.9", cwd=home)
+        run = home / "results" / "r"
+        assert done.returncode == 0, done.stderr
+        manifest = manifest_of(run)
+        assert manifest["unknown_finish"] == {"sim-a": {"paused_for_review": 2}}
+        assert manifest["models"]["sim-b"]["served_models"] == ["sim-b", "sim-b-2026-11-01"]
+        (row,) = [r for r in rows_of(run, "sim-a") if r["status"] != "ok"]
+        assert (row["status"], row["finish"], row["score"]) == ("invalid", "paused_for_review", None)
+        warnings = [line for line in done.stderr.splitlines() if "warning:" in line]
+        assert len(warnings) == 3
+        assert "sim-a: replies ended with words that no table has ('paused_for_review' 2 times)" in done.stderr
+        assert "sim-b: the served model changed in mid-run: sim-b, sim-b-2026-11-01" in done.stderr
+        assert "sim-c: asked for sim-c, served by sim-z" in done.stderr
 
 
 def test_each_kind_of_failure_is_a_status_without_a_score(home: Path) -> None:
