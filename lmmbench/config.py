@@ -190,8 +190,10 @@ INPUTS = ("text", "image", "audio", "video")
 def _check_options(model: Model, where: str) -> None:
     """Options that cannot be meant: those that the family refuses, and those that lmmbench sets itself."""
     can, options = model.capabilities, model.options
-    if can.cap_field in options:
-        raise UsageError(f"{where}options.{can.cap_field} is set by the pack's card; remove it")
+    # a second cap beside the first is refused by the vendor (CLOVA), or wins unseen
+    caps = {can.cap_field, "max_completion_tokens", *(name for names in CAP_FIELDS.values() for name in names)}
+    if cap := next((name for name in options if name in caps), ""):
+        raise UsageError(f"{where}options.{cap} is set by the pack's card, as {can.cap_field}; remove it")
     for stop in STOPS:
         if stop in options and can.stop == "refused":
             raise UsageError(f"{where}its family refuses {stop!r}; remove it from the options")
@@ -222,7 +224,9 @@ def _check_capabilities(name: str, can: Capabilities, where: str) -> None:
     if can.efforts and can.default_effort not in can.efforts:
         raise UsageError(f"{where}default_effort {can.default_effort!r} is none of its efforts; correct it")
     for text, kind in can.faults.items():
-        if not text or kind not in FAULTS:
+        if not text:
+            raise UsageError(f"{where}faults: '' is no text of an error; remove it")
+        if kind not in FAULTS:
             raise UsageError(f"{where}faults: {text!r}: {kind!r} is no kind of fault{nearest(kind, FAULTS)}")
 
 

@@ -24,6 +24,7 @@ from lmmbench.canon import sha256
 from lmmbench.doors import decode
 from lmmbench.faults import FAULTS, Fault
 from lmmbench.providers import DIALECTS
+from lmmbench.runner import ITEM_BUDGET_S
 from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
 from tests.kit import ROOT
 
@@ -122,3 +123,19 @@ def test_every_dialect_and_every_kind_of_body_has_its_cases() -> None:
     assert {name.partition("/")[0] for name in CASES} == set(DIALECTS)
     kinds = Counter(load(n)["fault"]["kind"] for n in CASES if "fault" in load(n))
     assert set(kinds) == set(FAULTS) - {"network", "timeout", "unreachable", "adapter"}  # those come without a body
+
+
+def test_the_table_in_the_docs_is_the_table_of_faults() -> None:
+    """docs/faults.md says of each kind what `FAULTS` says, in the same order."""
+    lines = [line for line in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    rules = [
+        [
+            kind,
+            rule.status,
+            str(rule.attempts) if rule.attempts else f"{ITEM_BUDGET_S / 60:.0f} minutes long",
+            rule.stops + (f", after {rule.stop_after} in a row" if rule.stop_after > 1 else ""),
+        ]
+        for kind, rule in FAULTS.items()
+    ]
+    assert [[kind, *rest] for kind, _, *rest in told] == rules

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmmbench.faults import FAULTS, Fault
+from lmmbench import config
+from lmmbench.faults import FAULTS, Fault, UsageError
 from lmmbench.net.delay import LONGEST
 from lmmbench.providers import DIALECTS, anthropic, clova, gemini, openai_chat
 from lmmbench.providers.http_faults import http_fault
+from lmmbench.providers.lenient import code, count
 from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
 from tests import fake_server
 
@@ -360,10 +363,10 @@ def well_typed(reply: Reply) -> None:
     that fit 64 bits."""
     for name in ("text", "finish", "finish_raw"):
         assert isinstance(getattr(reply, name), str), name
-    for name in ("reasoning", "served_model", "system_fingerprint", "request_id"):
+    for name in ("reasoning", "served_model", "system_fingerprint", "request_id", "service_tier"):
         assert isinstance(getattr(reply, name), str | None), name
-    for count in (reply.usage.input, reply.usage.cached, reply.usage.output, reply.usage.reasoning):
-        assert count is None or (type(count) is int and 0 <= count < 2**63), count
+    for tokens in astuple(reply.usage):
+        assert tokens is None or (type(tokens) is int and 0 <= tokens < 2**63), tokens
 
 
 ANYTHING = st.recursive(
@@ -570,3 +573,50 @@ def test_a_server_that_is_down_passes_no_verdict(status: int, body: dict[str, An
     with pytest.raises(Fault) as raised:
         openai_chat.decode(status, {}, json.dumps(body).encode(), SIM)
     assert raised.value.kind == kind
+
+
+# --- what a row may say ------------------------------------------------------------------------------
+
+FAMILY = {"source": "made up", "as_of": "2026-11-01"}
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "says"),
+    [
+        ({"cap_field": "maxCompletionTokens"}, {"maxTokens": 9}, "options.maxTokens is set by the pack's card, as maxCompletionTokens"),
+        ({}, {"max_tokens": 9}, "options.max_tokens is set by the pack's card"),
+        ({"faults": {"current quota": "rat"}}, {}, "'rat' is no kind of fault (did you mean 'rate'?)"),
+        ({"faults": {"": "rate"}}, {}, "'' is no text"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_meant_is_refused(tmp_path: Path, family: Any, options: Any, says: str) -> None:
+    """A second cap under another name, which CLOVA refuses and others obey unseen; a fault of no kind."""
+    row = {"endpoint": "sim", "name": "m", "vendor": "v", "family": "f", "region": "overseas", "options": options}
+    data = {
+        "version": 1, "endpoints": {"sim": {"api": "openai-chat", "base_url": "http://127.0.0.1:1/v1"}},
+        "capabilities": {"c": FAMILY | family}, "models": {"m": row | {"capabilities": "c"}},
+    }  # fmt: skip
+    path = tmp_path / "providers.yaml"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        config.load(path)
+    assert says in str(raised.value)
+
+
+def test_a_familys_own_words_go_before_everyone_elses() -> None:
+    """OpenAI says 'current quota' of money, Qwen of tokens a minute: only the family that says so is read that way."""
+    body = err("insufficient_quota", "You exceeded your current quota")
+    assert http_fault(429, {}, body).kind == "quota"
+    assert http_fault(429, {}, body, {"exceeded your CURRENT quota": "rate"}).kind == "rate"
+
+
+def test_a_code_is_a_code_in_any_type() -> None:
+    """CLOVA's status code comes as text and as a number; what is no code is none."""
+    assert [code(x) for x in ("20000", 20000, 20000.0, None, True, -1, [20000])] == ["20000"] * 3 + [""] * 4
+
+
+def test_a_count_is_a_count_in_any_type() -> None:
+    """5, 5.0 and "5" are 5; half a token, a negative or a foreign number of tokens is none."""
+    assert [count(x) for x in (5, 5.0, "5", 0)] == [5, 5, 5, 0]
+    nothing = [5.5, -1, "-1", "5.0", "", "٥", True, None, float("nan"), float("inf"), 2**63, str(2**63), "9" * 5000]
+    assert [count(x) for x in nothing] == [None] * len(nothing)
