@@ -47,8 +47,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     """The normalised reply. Raises Fault when the body holds no answer, whatever the status says."""
     data = reply_object(status, headers, body, model.capabilities.faults)
     choice = _first_choice(data)
-    if choice.get("error"):  # a gateway's host failed on the way (OpenRouter)
-        raise http_fault(status, headers, json.dumps({"error": choice["error"]}).encode(), model.capabilities.faults)
+    if choice.get("error"):
+        raise _broken_off(headers, choice["error"], model)
     message = choice["message"]
     finish_raw = text_of(choice.get("finish_reason")) or ""
     refusal = _refusal(message)
@@ -68,6 +68,13 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
         request_id=request_id(headers, data.get("id")),
         service_tier=text_of(data.get("service_tier")),
     )
+
+
+def _broken_off(headers: Mapping[str, str], error: Any, model: Model) -> Fault:
+    """A gateway's host failed on the way (OpenRouter): what came before it may be billed."""
+    fault = http_fault(200, headers, json.dumps({"error": error}).encode(), model.capabilities.faults)
+    fault.maybe_billed = True
+    return fault
 
 
 def _refusal(message: dict[str, Any]) -> str | None:
