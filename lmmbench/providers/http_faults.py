@@ -94,11 +94,12 @@ def http_fault(status: int, headers: Mapping[str, str], body: bytes, own: Mappin
         kind = "rate"
     if kind == "rate" and not named and delay is None and _lower(headers).get("x-should-retry") == "false":
         kind = "quota"  # the server knows, and nothing else in the reply says more
+    told = " ".join(message.split())
     said = f"HTTP {status}" if meant == status else f"HTTP {status} with {meant} inside"
     if FAULTS[kind].attempts != 1 and delay is not None and delay > LONGEST:
-        return Fault("quota", f"{said}: try again in {delay:.0f} s: {message[:200]}", retry_after=delay)
+        return Fault("quota", f"{said}: try again in {delay:.0f} s: {told[:200]}", retry_after=delay)
     billed = (status == 200 and kind in ("invalid", "overload", "policy")) or meant in _GAVE_UP
-    return Fault(kind, f"{said}: {' '.join(message.split())[:300]}", retry_after=delay, maybe_billed=billed)
+    return Fault(kind, f"{said}: {told[:300]}", retry_after=delay, maybe_billed=billed)
 
 
 _GAVE_UP = (504, 524)
