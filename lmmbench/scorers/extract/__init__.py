@@ -1,0 +1,79 @@
+"""Read which option a model chose from its free-text answer to a closed question.
+
+The way of an answer: `clean` (what is markup, thinking or a look-alike character goes), `read` (where is an option
+named, and is it affirmed or denied there), then `RULES` in order: the first rule that has something to say decides.
+No rule guesses: two options that stand side by side are `multi`, nothing found is `none`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lmmbench.scorers.extract.claims import claims_of
+from lmmbench.scorers.extract.clean import HEAD
+from lmmbench.scorers.extract.reading import Reading, read
+from lmmbench.scorers.extract.rules import RULES
+
+EXTRACTOR_VERSION = 2
+
+Status = Literal["ok", "multi", "none", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What was read. `choice` is the 1-based number of the option as shown, and stands only with status ok."""
+
+    status: Status
+    choice: int | None
+    rule: str
+
+
+def _fast(answer: str, options: Sequence[str]) -> Extraction | None:
+    """The commonest answers by one anchored pattern, only where no option's text could be part of such an answer."""
+    match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_last_line(answer)
+    if not match or not all(map(_FAST_OPTION.search, options)) or any(map(_CONJOINING.search, options)):
+        return None
+    label = match["label"]
+    number = int(label) if label.isdecimal() else ord(label) - ord("A") + 1
+    if number > len(options):
+        return None
+    rule = "final-marker" if match["final"] else "marker" if match["marker"] else "bare-label"
+    return Extraction("ok", number, rule)
+
+
+def _fast_last_line(answer: str) -> re.Match[str] | None:
+    """A last line `정답: B` after a text without markup and without a word that could overrule it."""
+    if len(answer) > HEAD or _OVERRULES.search(answer):
+        return None
+    return _FAST_LAST.search(answer)
+
+
+_FAST = re.compile(
+    r"(?:(?P<final>최종 )?(?P<marker>정답|답)(?: ?: ?|은 | ))?\(?(?P<label>[A-J]|10|[1-9])(?:\)|번)?(?:입니다)?\.?\n?"
+)
+_FAST_LAST = re.compile(r"\n\*{0,2}(?P<final>)(?P<marker>정답): ?\*{0,2}(?P<label>[A-J])\*{0,2}\.?\n?\Z")
+_OVERRULES = re.compile(r"[<>\[\]{}|\\◁▷~]|최종|결론|final|\A\s*정답: ?[A-J]\.?\Z", re.IGNORECASE)
+_FAST_OPTION = re.compile(r"[가-힣](?<![최종정답은번입니다])|[K-Zk-z]")
+_CONJOINING = re.compile(r"[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
+
+
+def _settled(found: frozenset[int] | Literal["refuse"], rule: str) -> Extraction:
+    if found == "refuse":
+        return Extraction("refuse", None, rule)
+    return Extraction("ok", min(found), rule) if len(found) == 1 else Extraction("multi", None, rule)
+
+
+def _decide(reading: Reading) -> Extraction:
+    claims = claims_of(reading)
+    for name, rule in RULES:
+        if found := rule(reading, claims):
+            return _settled(found, name)
+    return Extraction("none", None, "")
+
+
+def extract_choice(answer: str, options: Sequence[str]) -> Extraction:
+    """Which of the 2 to 10 options (as shown, first is 1) a free-text answer chooses; never a guess, never an error."""
+    return _fast(answer, options) or _decide(read(answer, options))
