@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lmmbench.scorers.extract import words
 from lmmbench.scorers.extract.claims import claims_of
 from lmmbench.scorers.extract.clean import HEAD
 from lmmbench.scorers.extract.reading import Reading, read
@@ -33,29 +34,39 @@ class Extraction:
 
 def _fast(answer: str, options: Sequence[str]) -> Extraction | None:
     """The commonest answers by one anchored pattern, only where no option's text could be part of such an answer."""
-    match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_last_line(answer)
+    match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_marker(answer)
     if not match or not all(map(_FAST_OPTION.search, options)) or any(map(_CONJOINING.search, options)):
         return None
     label = match["label"]
     number = int(label) if label.isdecimal() else ord(label) - ord("A") + 1
-    if number > len(options):
+    if number > len(options) or (match["text"] and match["text"] != options[number - 1]):
         return None
     rule = "final-marker" if match["final"] else "marker" if match["marker"] else "bare-label"
     return Extraction("ok", number, rule)
 
 
-def _fast_last_line(answer: str) -> re.Match[str] | None:
-    """A last line `정답: B` after a text without markup and without a word that could overrule it."""
-    if len(answer) > HEAD or _OVERRULES.search(answer):
+def _fast_marker(answer: str) -> re.Match[str] | None:
+    """`정답: B`, `따라서 정답은 **B. 상추**입니다.` where its line ends there, no markup is in the text, and no word
+    after it could be another claim."""
+    at = answer.rfind("정답")
+    if at < 0 or len(answer) > HEAD or _OVERRULES.search(answer):
         return None
-    return _FAST_LAST.search(answer)
+    match = _FAST_MARKER.match(answer, at)
+    return None if match is None or _CLAIMS_AGAIN.search(answer, match.end()) else match
 
 
 _FAST = re.compile(
-    r"(?:(?P<final>최종 )?(?P<marker>정답|답)(?: ?: ?|은 | ))?\(?(?P<label>[A-J]|10|[1-9])(?:\)|번)?(?:입니다)?\.?\n?"
+    r"(?:(?P<final>최종 )?(?P<marker>정답|답)(?: ?: ?|은 | ))?\(?(?P<label>[A-J]|10|[1-9])(?:\)|번)?(?P<text>)(?:입니다)?\.?\n?"
 )
-_FAST_LAST = re.compile(r"\n\*{0,2}(?P<final>)(?P<marker>정답): ?\*{0,2}(?P<label>[A-J])\*{0,2}\.?\n?\Z")
+_FAST_MARKER = re.compile(
+    r"(?<![가-힣A-Za-z])(?<![가-힣A-Za-z]\*\*)(?P<final>)(?P<marker>정답)(?:\*{0,2}: ?|은 )\*{0,2}(?P<label>[A-J])(?:\. (?P<text>[가-힣]{1,20}))?\*{0,2}"
+    r"(?:(?<=[A-J가-힣*])입니다)?\.?\*{0,2}(?=\s*\n|\s*\Z)"
+)
 _OVERRULES = re.compile(r"[<>\[\]{}|\\◁▷~]|최종|결론|final|\A\s*정답: ?[A-J]\.?\Z", re.IGNORECASE)
+_CLAIMS_AGAIN = re.compile(
+    r"[답✅✔✓☑⭕◯🟢○◎]|[A-Za-z]{2}|[A-J]\W*(?:\n|\Z)|\bO\b|선택|나머지|[자으다라하르]면|다시|아니|아뇨|아냐|아차?[.,!…]|앗|정정|수정|사실|실은|실제|오히려|잠깐|잠시"
+    rf"|{words.FIT} "
+)
 _FAST_OPTION = re.compile(r"[가-힣](?<![최종정답은번입니다])|[K-Zk-z]")
 _CONJOINING = re.compile(r"[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -55,13 +55,17 @@ def key(option: str) -> str:
     return _SPACES.sub("", plain(option)).lower().rstrip(".!?~。")
 
 
-def _option_keys(options: Sequence[str]) -> list[tuple[str, frozenset[int]]]:
-    """Each different option text and the options that read so, the longest first."""
+@lru_cache(maxsize=4096)
+def _option_keys(options: tuple[str, ...]) -> list[tuple[str, re.Pattern[str], frozenset[int]]]:
+    """Each different option text, the pattern that finds it whatever the spacing, and the options that read so; the
+    longest first."""
     numbers: dict[str, set[int]] = {}
     for number, option in enumerate(options, 1):
         numbers.setdefault(key(option), set()).add(number)
-    found = [(key, frozenset(members)) for key, members in numbers.items() if key]
-    return sorted(found, key=lambda pair: (-len(pair[0]), pair[0]))
+    found = sorted(
+        ((key, frozenset(members)) for key, members in numbers.items() if key), key=lambda p: (-len(p[0]), p[0])
+    )
+    return [(key, re.compile(r"\s*".join(map(re.escape, key))), members) for key, members in found]
 
 
 def _is_hangul(char: str) -> bool:
@@ -88,33 +92,19 @@ def _stands_alone(text: str, start: int, end: int, key: str) -> bool:
 
 def text_mentions(text: str, options: Sequence[str]) -> list[Mention]:
     """Where an option's own text stands, the longest first: a text inside another option's text is not named."""
-    squeezed = "".join(text.split())
-    lower = squeezed.lower()
-    if len(lower) == len(squeezed):
-        squeezed = lower
-    else:  # İ becomes two characters: such ones stay as they are, so that places stay right
-        squeezed = "".join(low if len(low := char.lower()) == 1 else char for char in squeezed)
-    keys = [pair for pair in _option_keys(options) if pair[0] in squeezed]
-    if not keys:
-        return []
-    places = [at for at, char in enumerate(text) if not char.isspace()]
-    taken = bytearray(len(squeezed))
+    shown = text.lower()
+    if len(shown) != len(text):  # İ becomes two characters: such ones stay as they are, so that places stay right
+        shown = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+    squeezed = "".join(shown.split())
+    taken = bytearray(len(text))
     found: list[Mention] = []
-    for key, choices in keys:
-        for at in _finds(squeezed, key):
-            start, end = places[at], places[at + len(key) - 1] + 1
-            if not taken[at] and not taken[at + len(key) - 1] and _stands_alone(text, start, end, key):
+    for key, pattern, choices in _option_keys(tuple(options)):
+        for match in pattern.finditer(shown) if key in squeezed else ():
+            start, end = match.span()
+            if not taken[start] and not taken[end - 1] and _stands_alone(text, start, end, key):
                 found.append(Mention(start, end, choices, "T"))
-                taken[at : at + len(key)] = b"\1" * len(key)
+                taken[start:end] = b"\1" * (end - start)
     return sorted(found)
-
-
-def _finds(text: str, key: str) -> Iterator[int]:
-    """Every place where the key begins."""
-    at = text.find(key)
-    while at >= 0:
-        yield at
-        at = text.find(key, at + 1)
 
 
 def _number(match: re.Match[str]) -> int:

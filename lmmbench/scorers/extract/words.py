@@ -64,9 +64,9 @@ DENIED_DIRECTLY = _compiled(
     r",? (?:is|are|was) (?:not|wrong|incorrect|false)",
     r",? (?:isnt|arent|cannot be|cant be)",
     r"\? ?(?:no\b|아니|아뇨|X\b)",
-    r"\s?[(\[|→=>:-]{0,3}\s?X(?!\w)",
+    r" ?[(\[|→=>:-]{0,3} ?X(?!\w)",
 )
-AFFIRMED_DIRECTLY = _compiled(r"\? ?(?:yes\b|네|예|맞|그렇|O\b)", r"\s?[(\[|→=>:-]{0,3}\s?O(?!\w)")
+AFFIRMED_DIRECTLY = _compiled(r"\? ?(?:yes\b|네|예|맞|그렇|O\b)", r" ?[(\[|→=>:-]{0,3} ?O(?!\w)")
 _DOUBTED = (
     r"(?:라고|다고|걸로|것으로|줄|로) ?(?:생각했|봤|보았|알았|여겼|생각하기 쉽|생각할 수|착각|오해|판단했|볼 수도|잘못)|같지만|처럼 ?보"
     r"|같았|헷갈|혼동|고민|수도? 있(?:지만|으나|는데)|싶었|인가(?:요)? ?\?|일까(?:요)? ?(?:\?|생각)|인지|듯하지만|라는 (?:의견|주장|사람)"
@@ -93,7 +93,7 @@ VERDICT = re.compile(
 )
 """What is said of an option in its clause. The look ahead is a matter of speed: the characters that one can begin with."""
 DENIED_BEFORE = re.compile(
-    r"(?:\bnot|isnt|never|rather than|instead of|unlike|except|neither|nor|eliminate|exclude|exclud(?:ed|ing)|오답[은:)]?"
+    r"(?=[nirueo오아않없틀잘부어])(?:\bnot|isnt|never|rather than|instead of|unlike|except|neither|nor|eliminate|exclude|exclud(?:ed|ing)|오답[은:)]?"
     r"|(?:아닌|않은|않는|없는|틀린|잘못된|부적절한|어색한) (?:것|보기|선택지|건|답|표현)[은는이:]*)[ :|]*"
     r"(?:option |choice |the |an? )?[\[(]?\Z",
     re.IGNORECASE,
@@ -163,7 +163,7 @@ LABEL = re.compile(
     r"|(?!\d|[.:/]\d|\s?[%°]|[A-Za-z]|\s?[~–-]\s?\d|\s?[+×*=÷^]\s?\d|[.)]\s?\(?[A-J](?![\w가-힣]|[.)] ?\S)"
     rf"|\s?(?:{_COUNTERS})(?:{_PARTICLES}|{COPULA})?(?![가-힣]))))"
     r"|(?P<jamo>[ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊ](?![ㄱ-ㅣ])(?<![ㄱ-ㅣ][ㄱ-ㅊ]))"
-    r"|(?P<sino>(?<![가-힣])[일이삼사오육칠팔구십](?=\s?번(?!째)))|(?P<hangul>(?<![가-힣])[가나다라마바사아자차])))"
+    r"|(?P<sino>(?<![가-힣])[일이삼사오육칠팔구십](?=\s?번(?!째)))|(?P<hangul>(?<![가-힣)\]])[가나다라마바사아자차])))"
     r"(?P<close>\s?[)\]])?(?P<beon>\s?번(?!째|지))?",
     re.IGNORECASE,
 )
@@ -173,10 +173,10 @@ ARTICLE = re.compile(r"\s+(?!(?:because|since|is|was|as|and|or|but|not|for|due|s
 # --- markers: what announces the answer ----------------------------------------------------------------------
 
 _ADJECTIVE = r"(?:제|내|저의|나의|나온|올바른|맞는|옳은|알맞은|적절한|적합한|고른|선택한|예상|추정|the|my|our|correct|best|right|selected|chosen|likely)"
-_FIT = r"(?:적절한|알맞은|옳은|맞는|올바른|가까운|자연스러운|타당한|정확한|적합한|일치하는|해당하는|어울리는|남는|남은|가능한|고른|선택한)"
+FIT = r"(?:적절한|알맞은|옳은|맞는|올바른|가까운|자연스러운|타당한|정확한|적합한|일치하는|해당하는|어울리는|남는|남은|가능한|고른|선택한)"
 _CALLED = r"(?:정답|답안|답변|해답|답|선택(?!지)|answer(?!ed|ing|s)|ans|prediction)"
 _THING = r"(?:것|건|보기|선택지|선지|옵션|항목|표현|답|뜻|의미|말|단어|번호)"
-_NOUNED = rf"(?:{_CALLED}(?:\s?(?:번호|보기|기호|선택지|옵션))?(?:\s?(?:및|과|/|와|,)\s?(?:해설|풀이|이유|설명|근거))?|나머지|{_FIT} {_THING})"
+_NOUNED = rf"(?:{_CALLED}(?:\s?(?:번호|보기|기호|선택지|옵션))?(?:\s?(?:및|과|/|와|,)\s?(?:해설|풀이|이유|설명|근거))?|나머지|{FIT} {_THING})"
 _PICKING = (
     r"(?:(?:고르|선택하|꼽|찍|택하|추측하|골라 ?보|따지)자면|(?:고르|찍으|꼽으|선택하|고른다|선택한다|찍는다|꼽는다|추측하|택한다|골라야 ?한다)면"
     r"|골라야 한다면|고르라면|고르라고 하면|(?:would|will|i?d|i?ll|i|to|have to|must|should) (?:choose|pick|select|go with|say|guess|answer)"
