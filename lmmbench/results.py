@@ -370,7 +370,7 @@ def _outcome_columns(
             "finish": record.get("unknown_finish"),
         }
         if columns["status"] == "refused":
-            columns |= {"score": 0.0, "parse_status": "refuse", "metric_id": _metric_id(card.scorer_of(item.type).name)}
+            columns |= {"score": 0.0, "parse_status": "refuse", "metric_id": _metric_id(card.scorer_of(item.type))}
         return columns
     if record["status"] == "unsupported":
         return {"status": "unsupported", "error": record["error"]}
@@ -402,19 +402,18 @@ def _grade(spec: packs.ScorerSpec, answer: str, item: Item, record: Record) -> t
     is null, for a later `lmmbench score`."""
     metric = scorer(spec.name)
     if record["status"] == "refused":
-        return Grade(0.0, None, "refuse"), _metric_id(spec.name), None
+        return Grade(0.0, None, "refuse"), _metric_id(spec), None
     try:
         grade = metric.grade(answer, item, record["order"], spec.params)
     except Exception as e:
-        return None, _metric_id(spec.name), f"{e.__class__.__name__}: {e}"
+        return None, _metric_id(spec), f"{e.__class__.__name__}: {e}"
     if record["status"] == "truncated" and grade.parse_status == "none":
         grade = Grade(grade.score, grade.parsed, "truncated", grade.parse_rule, grade.aux)
-    return grade, _metric_id(spec.name), None
+    return grade, _metric_id(spec), None
 
 
-@cache
-def _metric_id(name: str) -> str:
-    return scorer(name).metric_id()
+def _metric_id(spec: packs.ScorerSpec) -> str:
+    return scorer(spec.name).metric_id(spec.params)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmmbench.scorers import extract
-from lmmbench.scorers.extract import RULES, Extraction, extract_choice
+from lmmbench.scorers.extract import Extraction, extract_choice
+from lmmbench.scorers.extract.reading import read
+from lmmbench.scorers.extract.rules import RULES
 
 CASES: list[dict[str, Any]] = [
     json.loads(line)
@@ -121,7 +123,7 @@ def test_never_raises(answer: str, options: list[str]) -> None:
 def test_fast_path_agrees_with_the_rules(answer: str, options: list[str]) -> None:
     """Rule: where the fast path speaks, the full rules say the same, to the name of the rule."""
     fast = extract._fast(answer, options)
-    assert fast is None or fast == extract._decide(extract.read(answer, options))
+    assert fast is None or fast == extract._decide(read(answer, options))
 
 
 @pytest.mark.parametrize("shape", HOSTILE)
@@ -146,4 +148,4 @@ def test_fast_last_line_agrees_with_the_rules(case: dict[str, Any], label: str, 
     """Rule: a last line `정답: B` is read fast only where the full rules say the same, whatever stands before it."""
     answer = case["raw"] + ending.format(label)
     fast = extract._fast(answer, case["options"])
-    assert fast is None or fast == extract._decide(extract.read(answer, case["options"]))
+    assert fast is None or fast == extract._decide(read(answer, case["options"]))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
 
 from lmmbench import packs, scorers
-from lmmbench.scorers import Grade, chrf, exact, summary, text
+from lmmbench.scorers import Grade, chrf, dialect, exact, facts, overlap, summary, text
 from lmmbench.types import Item, Provenance
 from tests.kit import ROOT
 
@@ -96,7 +96,7 @@ def test_copying_a_document_is_no_summary() -> None:
 
 def test_every_metric_carries_a_signature() -> None:
     """A score names its metric and version, so that two numbers are compared only where they mean the same."""
-    ids = {name: metric.metric_id() for name, metric in scorers.registry().items()}
+    ids = {name: metric.metric_id({}) for name, metric in scorers.registry().items()}
     assert all("@" in metric_id for metric_id in ids.values())
     assert len(set(ids.values())) == len(ids)
 
@@ -220,7 +220,7 @@ def test_chrfs_signature_is_sacrebleus_own() -> None:
     metric = CHRF()
     metric.corpus_score(["가"], [["가"]])
     signature = str(metric.get_signature()).split("|")
-    named = scorers.scorer("chrf").metric_id().split("|")
+    named = scorers.scorer("chrf").metric_id({}).split("|")
     assert [part for part in signature if not part.startswith("nrefs") and part not in named] == []
     assert f"version:{sacrebleu.__version__}" in named
 
@@ -228,9 +228,9 @@ def test_chrfs_signature_is_sacrebleus_own() -> None:
 def test_the_best_reference_counts_and_key_terms_stand_beside() -> None:
     """More references never lower a score; key terms are told, and never enter it."""
     item = made("바람이 세게 분다", "바람이 많이 분다", key_terms=[["바람"], ["비", "눈"]])
-    found = chrf.grade("바람이 많이 분다", item, (), {})
+    found = chrf.CHRF.grade("바람이 많이 분다", item, (), {})
     assert (found.score, found.aux["key_terms"]) == (1.0, 0.5)
-    assert chrf.grade("바람이 많이 분다", made("바람이 많이 분다"), (), {}).aux["key_terms"] is None
+    assert chrf.CHRF.grade("바람이 많이 분다", made("바람이 많이 분다"), (), {}).aux["key_terms"] is None
 
 
 REWRITE = made(
@@ -253,11 +253,11 @@ REWRITE = made(
 )
 def test_a_rewriting_passes_its_gate_or_gets_nothing(answer: str, passes: bool) -> None:
     """Each `must` group is met and no dialect word is left, spaces ignored: then chrF, else 0; chrF stands beside."""
-    found = chrf.grade_rewrite(answer, REWRITE, (), {})
+    found = dialect.grade_rewrite(answer, REWRITE, (), {})
     value = chrf.chrf(answer, REWRITE.targets)
     assert found.score == (value if passes else 0.0)
     assert found.aux["chrf"] == value
-    assert chrf.grade_rewrite(nfd(answer), REWRITE, (), {}).score == found.score
+    assert dialect.grade_rewrite(nfd(answer), REWRITE, (), {}).score == found.score
 
 
 # --- summary -----------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_a_summary_earns_its_facts_less_its_traps(answer: str, score: float) -> 
 def test_a_number_inside_another_number_is_not_stated(answer: str) -> None:
     """1,412억 is not 412억: a wrong number never earns a fact, in summaries as in translations."""
     assert summary.grade(answer, SUMMARY, (), {}).score == 0
-    assert chrf.share_found(answer, [["412억"]]) == 0
+    assert facts.share_found(answer, [["412억"]]) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -325,7 +325,7 @@ def test_character_rouge_counts_hangul(answer: str, reference: str, one: float, 
     ways: list[tuple[Callable[[str], str], Callable[[str], str]]] = [(str, str), (nfd, str), (str, nfd)]
     for left, right in ways:
         a, b = left(answer), right(reference)
-        found = [summary.rouge_n(a, b, 1), summary.rouge_n(a, b, 2), summary.rouge_l(a, b)]
+        found = [overlap.rouge_n(a, b, 1), overlap.rouge_n(a, b, 2), overlap.rouge_l(a, b)]
         assert found == pytest.approx([one, two, longest])
 
 
@@ -333,10 +333,10 @@ def test_character_rouge_counts_hangul(answer: str, reference: str, one: float, 
 @given(HANGUL, HANGUL)
 def test_rouge_is_a_share_and_has_no_sides(a: str, b: str) -> None:
     """F1 lies in 0…1, is the same from both sides, and is 1 for a text with itself where it has a letter."""
-    for measure in (lambda x, y: summary.rouge_n(x, y, 1), lambda x, y: summary.rouge_n(x, y, 2), summary.rouge_l):
+    for measure in (lambda x, y: overlap.rouge_n(x, y, 1), lambda x, y: overlap.rouge_n(x, y, 2), overlap.rouge_l):
         assert 0 <= measure(a, b) == measure(b, a) <= 1
     if text.letters(a):
-        assert summary.rouge_l(a, a) == summary.rouge_n(a, a, 1) == 1
+        assert overlap.rouge_l(a, a) == overlap.rouge_n(a, a, 1) == 1
 
 
 @settings(max_examples=300, deadline=None)

@@ -37,11 +37,11 @@ GradeFunction = Callable[[str, Item, Sequence[int], Mapping[str, Any]], Grade]
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A grading function, the id that its numbers carry (name, version, signature) and the answer that it must give
-    full marks to: `gold(item, order)` yields every answer that is right."""
+    """A grading function, the id that its numbers carry (name, version, normalisation, tokenizer, signature; from the
+    card's parameters) and the answers that it must give full marks to: `gold(item, order)` yields every right one."""
 
     name: str
-    metric_id: Callable[[], str]
+    metric_id: Callable[[Mapping[str, Any]], str]
     grade: GradeFunction
     gold: Callable[[Item, Sequence[int]], list[str]]
     items: Literal["closed", "open"]
@@ -50,9 +50,12 @@ class Scorer:
 @cache
 def registry() -> dict[str, Scorer]:
     """All scorers by name: ours, then those of installed packages."""
-    from lmmbench.scorers import choice, chrf, exact, summary
+    from lmmbench.scorers import choice, chrf, dialect, exact, overlap, summary
 
-    ours = (choice.SCORER, exact.SCORER, chrf.CHRF, chrf.REWRITE, summary.SCORER)
+    ours = (
+        choice.SCORER, exact.SCORER, chrf.CHRF, chrf.CHRF_PP, chrf.BLEU, dialect.REWRITE, dialect.PRODUCTION,
+        overlap.ROUGE, summary.SCORER,
+    )  # fmt: skip
     found = {s.name: s for s in ours}
     for entry in entry_points(group="lmmbench.scorers"):
         if entry.name in found:

@@ -1,76 +1,110 @@
-"""chrF (Popović 2015, W15-3049) by sacrebleu, with its signature: the metric for text into Korean, where spacing
-varies and word n-grams mislead. Scores are chrF / 100.
-
-`rewrite` is chrF behind a gate: the key words of the standard sentence must be there and the dialect words gone,
-since copying the source alone earns 17 to 39 chrF on dialect sentences.
+"""chrF, chrF++ (Popović 2015, W15-3049; 2017, W17-4770) and BLEU (Papineni et al. 2002, P02-1040) by sacrebleu, each
+with its signature; scores are sacrebleu's / 100. chrF is the metric for text into Korean, where spacing varies and word
+n-grams mislead; chrF++ is for text into English.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from lmmbench.scorers import Grade, Scorer
-from lmmbench.scorers.text import clean, holds, spaceless
+from lmmbench.faults import UsageError
+from lmmbench.scorers import Grade, GradeFunction, Scorer
+from lmmbench.scorers.facts import share_found
+from lmmbench.scorers.text import clean, hangul_share
 from lmmbench.types import Item
 
 VERSION = 1
+TOKENIZERS = ("char", "13a", "ko-mecab")
+"""Of BLEU. `char` needs nothing and is the default; `ko-mecab` needs the package `sacrebleu[ko]`, 106 MB."""
 
 
 @cache
-def _metric() -> Any:
+def _chrf(word_order: int) -> Any:
     from sacrebleu.metrics.chrf import CHRF
 
-    return CHRF()  # nc:6, nw:0, case:mixed, space:no
+    return CHRF(word_order=word_order)  # nc:6, case:mixed, space:no
 
 
-def _metric_id(name: str) -> str:
+@cache
+def _bleu(tokenizer: str) -> Any:
+    from sacrebleu.metrics.bleu import BLEU
+
+    if tokenizer not in TOKENIZERS:
+        raise UsageError(f"BLEU has no tokenizer {tokenizer!r}; there are: {', '.join(TOKENIZERS)}")
+    try:
+        return BLEU(tokenize=tokenizer, effective_order=True)
+    except (ImportError, RuntimeError) as e:
+        raise UsageError(f"BLEU with {tokenizer} needs: pip install 'sacrebleu[ko]' ({e.__class__.__name__})") from e
+
+
+def _best(metric: Any, text: str, references: Sequence[str]) -> float:
+    refs = [unicodedata.normalize("NFC", r) for r in references]
+    score = float(metric.sentence_score(unicodedata.normalize("NFC", text), refs).score) / 100
+    return min(1.0, score)  # BLEU of a text with itself is a rounding error above 100
+
+
+def chrf(text: str, references: Sequence[str], word_order: int = 0) -> float:
+    """Sentence chrF in 0…1 against the best of the references, both in NFC; chrF++ with `word_order` 2."""
+    return _best(_chrf(word_order), text, references)
+
+
+def bleu(text: str, references: Sequence[str], tokenizer: str = "char") -> float:
+    """Sentence BLEU in 0…1 against all references, both in NFC; effective order, so that short texts count.
+
+    Raises UsageError for a tokenizer that is not known or not installed.
+    """
+    return _best(_bleu(tokenizer), text, references)
+
+
+def chrf_id(name: str, word_order: int) -> str:
+    """The id of a metric on chrF, with sacrebleu's own signature (`nrefs:var`, as items differ in references)."""
     import sacrebleu
 
-    return f"{name}@{VERSION}|nrefs:var|case:mixed|eff:yes|nc:6|nw:0|space:no|norm:nfc|version:{sacrebleu.__version__}"
+    signature = f"nrefs:var|case:mixed|eff:yes|nc:6|nw:{word_order}|space:no"
+    return f"{name}@{VERSION}|{signature}|norm:nfc|version:{sacrebleu.__version__}"
 
 
-def chrf(text: str, references: Sequence[str]) -> float:
-    """Sentence chrF in 0…1 against the best of the references, both in NFC."""
-    refs = [unicodedata.normalize("NFC", r) for r in references]
-    return float(_metric().sentence_score(unicodedata.normalize("NFC", text), refs).score) / 100
+def _bleu_id(params: Mapping[str, Any]) -> str:
+    import sacrebleu
+
+    tokenizer = params.get("tokenize", "char")
+    try:
+        signed = str(_bleu(tokenizer).tokenizer.signature())
+    except UsageError:  # then each grade fails with that sentence, and no score stands under this id
+        signed = tokenizer
+    return (
+        f"BLEU@{VERSION}|nrefs:var|case:mixed|eff:yes|tok:{signed}|smooth:exp|norm:nfc|version:{sacrebleu.__version__}"
+    )
 
 
-def share_found(text: str, groups: Iterable[Sequence[str]]) -> float | None:
-    """Share of groups of which at least one string stands in the text, spaces ignored; None without groups."""
-    shown = spaceless(text)
-    hits = [any(holds(shown, s) for s in group) for group in groups]
-    return sum(hits) / len(hits) if hits else None
+def _grading(measure: Callable[[str, Sequence[str], Mapping[str, Any]], float]) -> GradeFunction:
+    """A grade by one measure; the share of key terms and of Hangul stand beside it in `aux`."""
+
+    def grade(answer: str, item: Item, order: Sequence[int], params: Mapping[str, Any]) -> Grade:
+        said = clean(answer)
+        if not said:
+            return Grade(0.0, None, "none")
+        terms = share_found(said, item.params.get("key_terms", ()))
+        aux = {"key_terms": terms, "hangul_share": hangul_share(said)}
+        return Grade(measure(said, item.targets, params), said, aux=aux)
+
+    return grade
 
 
-def grade(answer: str, item: Item, order: Sequence[int], params: Mapping[str, Any]) -> Grade:
-    """chrF; the share of key terms stands beside it in `aux`."""
-    said = clean(answer)
-    if not said:
-        return Grade(0.0, None, "none")
-    aux = {"key_terms": share_found(said, item.params.get("key_terms", ()))}
-    return Grade(chrf(said, item.targets), said, aux=aux)
-
-
-def grade_rewrite(answer: str, item: Item, order: Sequence[int], params: Mapping[str, Any]) -> Grade:
-    """chrF where every `must` group is met and no `must_not` string is left, else 0; ungated chrF is in `aux`."""
-    said = clean(answer)
-    if not said:
-        return Grade(0.0, None, "none")
-    shown = spaceless(said)
-    kept = share_found(said, item.params.get("must", ()))
-    left = [s for s in item.params.get("must_not", ()) if spaceless(s) in shown]
-    value = chrf(said, item.targets)
-    gated = value if kept in (None, 1.0) and not left else 0.0
-    aux = {"chrf": value, "must": kept, "left": left, "copy_chrf": chrf(said, [item.fields.get("source", "")])}
-    return Grade(gated, said, aux=aux)
-
-
-def _targets(item: Item, order: Sequence[int]) -> list[str]:
+def targets(item: Item, order: Sequence[int]) -> list[str]:
+    """Every reference gets full marks."""
     return list(item.targets)
 
 
-CHRF = Scorer("chrf", lambda: _metric_id("chrF"), grade, _targets, "open")
-REWRITE = Scorer("rewrite", lambda: _metric_id("rewrite-chrF"), grade_rewrite, _targets, "open")
+CHRF = Scorer(
+    "chrf", lambda params: chrf_id("chrF", 0), _grading(lambda said, refs, params: chrf(said, refs)), targets, "open"
+)
+CHRF_PP = Scorer(
+    "chrf++", lambda params: chrf_id("chrF++", 2), _grading(lambda said, refs, params: chrf(said, refs, 2)), targets, "open"
+)  # fmt: skip
+BLEU = Scorer(
+    "bleu", _bleu_id, _grading(lambda said, refs, params: bleu(said, refs, params.get("tokenize", "char"))), targets, "open"
+)  # fmt: skip

@@ -129,7 +129,8 @@ def value(text: str) -> tuple[tuple[str, str], ...] | None:
     """
     text = _clock(_SIGN.sub(r"\1원", text.strip()))
     ordinal = text.startswith("제") and len(text) > 1
-    text, at, found = text[1:] if ordinal else text, 0, []
+    text, at = text[1:] if ordinal else text, 0
+    found: list[tuple[str, str]] = []
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     while at < len(text):
         part = _PART.match(text, at)

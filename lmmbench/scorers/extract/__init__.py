@@ -8,6 +8,7 @@ No rule guesses: two options that stand side by side are `multi`, nothing found 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,6 +86,11 @@ def _decide(reading: Reading) -> Extraction:
     return Extraction("none", None, "")
 
 
-def extract_choice(answer: str, options: Sequence[str]) -> Extraction:
-    """Which of the 2 to 10 options (as shown, first is 1) a free-text answer chooses; never a guess, never an error."""
+def extract_choice(answer: str, options: Sequence[str], question: str = "") -> Extraction:
+    """Which of the 2 to 10 options (as shown, first is 1) a free-text answer chooses; never a guess, never an error.
+
+    Only the question tells whether `옳지 않은 것은 C입니다` chooses C: where it asks for the wrong one, it does.
+    """
+    if words.ASKED_WRONG.search(question):
+        answer = words.ASKED_WRONG.sub("정답", unicodedata.normalize("NFC", answer))
     return _fast(answer, options) or _decide(read(answer, options))
