@@ -141,11 +141,38 @@ def test_the_end_of_a_very_long_answer_counts() -> None:
 @given(
     st.sampled_from(CASES),
     st.sampled_from("ABCDE"),
-    st.sampled_from(["\n정답: {}", " \n정답:{}.", ".\n\n**정답: {}**", "\n**정답:** {}"]),
+    st.sampled_from(
+        [
+            "\n정답: {}",
+            " \n정답:{}.",
+            ".\n\n**정답: {}**",
+            "\n**정답:** {}",
+            " 따라서 정답은 **{}. {t}**입니다.",
+            "정답은 {}입니다.",
+        ]
+    ),
+    st.one_of(st.just(""), st.sampled_from(CASES).map(lambda case: "\n\n" + case["raw"])),
 )
-@settings(max_examples=1500)
-def test_fast_last_line_agrees_with_the_rules(case: dict[str, Any], label: str, ending: str) -> None:
-    """Rule: a last line `정답: B` is read fast only where the full rules say the same, whatever stands before it."""
-    answer = case["raw"] + ending.format(label)
+@settings(max_examples=2500, deadline=None)
+def test_fast_marker_agrees_with_the_rules(case: dict[str, Any], label: str, ending: str, after: str) -> None:
+    """Rule: a line that ends in `정답: B` is read fast only where the full rules say the same, whatever stands before
+    and after it."""
+    number = ord(label) - ord("A")
+    text = case["options"][number] if number < len(case["options"]) else ""
+    answer = case["raw"] + ending.format(label, t=text) + after
     fast = extract._fast(answer, case["options"])
     assert fast is None or fast == extract._decide(read(answer, case["options"]))
+
+
+WRONG_ONE = "다음 중 뜻풀이로 옳지 않은 것은?"
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [("옳지 않은 것은 C입니다.", 3), ("적절하지 않은 것은 ②번이다.", 2), ("D가 틀린 설명이다.", 4), ("정답: C", 3), ("A는 옳고, 틀린 것은 B이다.", 2)],
+)  # fmt: skip
+def test_what_is_wrong_is_the_answer_where_the_question_asks_for_it(answer: str, number: int) -> None:
+    """Rule: `옳지 않은 것은 C` chooses C only where the question asks for the wrong one; without it nothing is guessed."""
+    assert _outcome(extract_choice(answer, OPTIONS[:4], WRONG_ONE)) == number
+    if answer.endswith(("C입니다.", "번이다.", "설명이다.")):
+        assert extract_choice(answer, OPTIONS[:4]).status == "none"

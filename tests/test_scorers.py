@@ -10,10 +10,11 @@ import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from lmmbench import packs, scorers
-from lmmbench.scorers import Grade, chrf, dialect, exact, facts, overlap, summary, text
+from lmmbench.scorers import Grade, chrf, dialect, exact, facts, numbers, overlap, summary, text
 from lmmbench.types import Item, Provenance
 from tests.kit import ROOT
 
@@ -202,6 +203,113 @@ def test_what_was_read_is_told() -> None:
     assert said("음\n사과", "배").parse_rule == "last-line"
 
 
+@pytest.mark.parametrize(
+    ("gold", "answers"),
+    [
+        ("23마리", ["스물세 마리", "스물세마리입니다.", "이십삼 마리", "23 마리예요", "정답: 23마리", "23", "２３마리"]),
+        ("35,000원", ["3만 5천 원", "삼만오천원", "₩35,000", "35000원입니다", "3만5천원이요", "3만 5,000원"]),
+        ("30%", ["30퍼센트", "30 %", "삼십 퍼센트입니다", "30프로"]),
+        ("15시", ["오후 3시", "오후 세 시", "15시입니다"]),
+        ("3시 30분", ["세 시 반", "3시 반입니다", "세 시 삼십 분"]),
+        ("5km", ["5킬로미터", "5 km", "오 킬로미터입니다", "5KM"]),
+        ("제3", ["제삼", "제 3"]),
+        ("2024년", ["2,024년", "이천이십사 년", "2024년이에요"]),
+        ("1.5kg", ["1.50kg", "1.5킬로그램"]),
+        ("12억 3천만 원", ["1,230,000,000원", "십이억 삼천만 원"]),
+    ],
+)  # fmt: skip
+def test_a_number_is_right_in_any_writing(gold: str, answers: list[str]) -> None:
+    """Native, Sino-Korean and Arabic numerals, units by sign or word, the clock; a count noun may be left out."""
+    assert [a for a in answers if said(a, gold).score != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "answers"),
+    [
+        ("23마리", ["24마리", "32마리", "23명", "스물세 살", "123마리"]),
+        ("35,000원", ["3만 5천", "35,000달러", "3만 원", "5천 원"]),
+        ("30%", ["30", "0.3", "30도"]),
+        ("15시", ["오전 3시", "3시", "15분"]),
+        ("5km", ["5", "5m", "5kg"]),
+        ("3시 30분", ["3시", "30분", "세 시"]),
+    ],
+)
+def test_another_number_or_unit_is_wrong(gold: str, answers: list[str]) -> None:
+    """A unit that carries a scale (원, %, km, 시) may neither be left out nor changed."""
+    assert [a for a in answers if said(a, gold).score != 0] == []
+
+
+@pytest.mark.parametrize(
+    "answer", ["서울입니다", "서울이요", "서울은", "서울이다.", "서울이에요!", "서울(Seoul)", "‘서울’이라고 합니다", "답변: 서울", "Answer: 서울"]
+)  # fmt: skip
+def test_an_ending_is_cut_only_behind_the_gold(answer: str) -> None:
+    """A particle, copula or gloss behind the gold changes nothing."""
+    assert said(answer, "서울").score == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [("사과", "사"), ("게임", "게"), ("사이다", "사"), ("마을", "마"), ("바다", "바"), ("고양이", "고양"), ("제주도", "제주"), ("나이", "나"),
+     ("화가", "화"), ("수요", "수"), ("시야", "시"), ("책임", "책"), ("가을", "가"), ("노을", "노"), ("국가", "국"), ("아이", "아"), ("도로", "도")],
+)  # fmt: skip
+def test_a_word_that_begins_with_the_gold_is_another_word(answer: str, gold: str) -> None:
+    """What looks like a particle may belong to the word: 게임 is not 게, 제주도 is not 제주."""
+    assert said(answer, gold).score == 0
+
+
+GOLDS = st.text(st.sampled_from("가나다라마서울사과고양이제주도 0123456789만천ABC.,%'"), min_size=1, max_size=12)
+
+
+@given(GOLDS)
+@settings(deadline=None)
+def test_the_gold_itself_is_always_right(gold: str) -> None:
+    """Whatever a target looks like, writing exactly it earns 1."""
+    assert not text.bare(gold) or said(gold, gold).score == 1
+
+
+@given(st.text(max_size=40), st.sets(st.sampled_from(sorted(text.STEPS))))
+@settings(max_examples=400, deadline=None)
+def test_normalising_twice_is_normalising_once(raw: str, steps: set[str]) -> None:
+    """Idempotent, for any choice of steps."""
+    once = text.bare(raw, tuple(sorted(steps)))
+    assert text.bare(once, tuple(sorted(steps))) == once
+
+
+@given(st.text("상추미나리바람", min_size=1, max_size=4), st.text("상추미나리바람", min_size=1, max_size=4))
+@settings(deadline=None)
+def test_the_gold_inside_another_word_is_wrong(gold: str, more: str) -> None:
+    """The gold as a part of a longer word earns nothing, on either side."""
+    assert said(more + gold, gold).score == (1 if more + gold == gold else 0)
+    assert said(gold + more, gold).score == 0
+
+
+@given(st.integers(0, 10**13))
+def test_a_number_in_hangul_is_the_number(n: int) -> None:
+    """Every number that is written out is read back, by an independent writer."""
+    assert numbers.number(written(n)) == str(n)
+
+
+def written(n: int) -> str:
+    """Sino-Korean, group by group of four digits; 일 is left out before 십, 백, 천 and before a lone 만."""
+    out = ""
+    for scale, mark in ((10**12, "조"), (10**8, "억"), (10**4, "만"), (1, "")):
+        group, n = divmod(n, scale)
+        part = ""
+        for unit, sign in ((1000, "천"), (100, "백"), (10, "십"), (1, "")):
+            digit, group = divmod(group, unit)
+            part += ("" if digit == 1 and sign else "영일이삼사오육칠팔구"[digit]) + sign if digit else ""
+        out += part + mark if part else ""
+    return out or "영"
+
+
+def test_the_normalisation_is_named_and_can_be_chosen() -> None:
+    """The card's `normalise` names the steps, the metric's id tells them, and an unknown one is refused by name."""
+    assert "norm:nfc+case|" in exact.SCORER.metric_id({"normalise": ["nfc", "case"]})
+    assert exact.SCORER.grade("사 과", made("사과"), (), {"normalise": ["nfc", "case"]}).score == 0
+    with pytest.raises(Exception, match=r"no normalisation is called 'spaces' \(did you mean 'space'\?\)"):
+        text.bare("가", ("spaces",))
+
+
 # --- chrF and rewrite --------------------------------------------------------------------------------
 
 
@@ -213,6 +321,35 @@ def test_chrf_is_sacrebleus_own(answer: str, references: list[str]) -> None:
     assert chrf.chrf(answer, references) == expected
     assert chrf.chrf(nfd(answer), [nfd(r) for r in references]) == expected
     assert 0 <= expected <= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(HANGUL, st.lists(HANGUL.filter(str.strip), min_size=1, max_size=3))
+def test_chrf_plus_plus_and_bleu_are_sacrebleus_own(answer: str, references: list[str]) -> None:
+    """The same numbers to the last digit, over 100, and never above 1."""
+    for tokenizer in ("char", "13a"):
+        expected = BLEU(tokenize=tokenizer, effective_order=True).sentence_score(answer, references).score / 100
+        assert chrf.bleu(answer, references, tokenizer) == min(1.0, expected)
+    assert chrf.chrf(answer, references, 2) == min(
+        1.0, CHRF(word_order=2).sentence_score(answer, references).score / 100
+    )
+
+
+def test_bleus_signature_is_sacrebleus_own() -> None:
+    """BLEU without its tokenizer means nothing: the id names it, as sacrebleu does."""
+    for tokenizer in ("char", "13a"):
+        metric = sacrebleu.BLEU(tokenize=tokenizer, effective_order=True)
+        metric.corpus_score(["가"], [["가"]])
+        named = chrf.BLEU.metric_id({"tokenize": tokenizer}).split("|")
+        signature = str(metric.get_signature()).split("|")
+        assert [part for part in signature if not part.startswith("nrefs") and part not in named] == []
+
+
+def test_an_unknown_tokenizer_is_refused() -> None:
+    """The sentence names those that there are; the id can still be told."""
+    with pytest.raises(Exception, match="BLEU has no tokenizer 'kiwi'; there are: char, 13a, ko-mecab"):
+        chrf.bleu("가", ["가"], "kiwi")
+    assert "|tok:kiwi|" in chrf.BLEU.metric_id({"tokenize": "kiwi"})
 
 
 def test_chrfs_signature_is_sacrebleus_own() -> None:
@@ -258,6 +395,61 @@ def test_a_rewriting_passes_its_gate_or_gets_nothing(answer: str, passes: bool) 
     assert found.score == (value if passes else 0.0)
     assert found.aux["chrf"] == value
     assert dialect.grade_rewrite(nfd(answer), REWRITE, (), {}).score == found.score
+
+
+PRODUCE = made(
+    "할망이 지실을 하영 먹었수다", source="할머니가 감자를 많이 먹었습니다", markers=["할망", "지실", "하영", "수다"],
+    key_terms=[["지실", "감자"], ["먹"]],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "score", "markers", "kept"),
+    [
+        ("할망이 지실을 하영 먹었수다", 1.0, 1.0, 1.0),
+        ("할망이 감자를 먹었주", 1.0, 0.25, 1.0),
+        ("할머니가 감자를 많이 먹었습니다", 0.0, 0.0, 1.0),
+        ("할머니가 감자를 많이 먹었습니다.", 0.0, 0.0, 1.0),
+        ("할망이 하영 갔수다", 0.0, 0.75, 0.0),
+        ("감자를 먹었다", 0.0, 0.0, 1.0),
+    ],
+)
+def test_dialect_production_is_told_in_four_numbers(answer: str, score: float, markers: float, kept: float) -> None:
+    """1 with a marker, the meaning kept and no copy; chrF to the references and to the source stand beside."""
+    found = dialect.grade_production(answer, PRODUCE, (), {})
+    assert (found.score, found.aux["markers"], found.aux["kept"]) == (score, markers, kept)
+    assert found.aux["chrf"] == chrf.chrf(answer, PRODUCE.targets)
+    assert found.aux["copy_chrf"] == chrf.chrf(answer, [PRODUCE.fields["source"]])
+    assert found.aux["copied"] is (text.letters(answer) == text.letters(PRODUCE.fields["source"]))
+
+
+@pytest.mark.parametrize(
+    ("raw", "share"),
+    [("안녕", 1.0), ("hello", 0.0), ("안녕 hi", 0.5), ("ㅋㅋ ㅎㅎ", 1.0), ("123 !?", None), ("", None), ("```print(x)```안녕", 1.0), ("漢字 한자", 0.5)],
+)  # fmt: skip
+def test_the_share_of_hangul(raw: str, share: float | None) -> None:
+    """Hangul over all letters outside code, in NFC or NFD; unknown where there is no letter, never 0."""
+    assert text.hangul_share(raw) == text.hangul_share(nfd(raw)) == share
+
+
+def longest_common_run(a: str, b: str) -> int:
+    """By the book: the table of common suffixes."""
+    best, row = 0, [0] * (len(b) + 1)
+    for x in a:
+        row = [0, *(row[j] + 1 if x == y else 0 for j, y in enumerate(b))]
+        best = max(best, *row)
+    return best
+
+
+@settings(max_examples=150, deadline=None)
+@given(HANGUL, HANGUL)
+def test_copying_is_measured_by_the_book(a: str, b: str) -> None:
+    """The longest run and the share of 8-grams that stand in the source, against plain countings of both."""
+    x, y = text.letters(a), text.letters(b)
+    assert overlap.copied_run(a, b) == (longest_common_run(x, y) / len(x) if x else None)
+    grams = [x[i : i + 8] for i in range(len(x) - 7)]
+    assert overlap.copied_grams(a, b) == (sum(gram in y for gram in grams) / len(grams) if grams else None)
+    assert overlap.copied_run(a, a + b) == (1.0 if x else None)
 
 
 # --- summary -----------------------------------------------------------------------------------------
@@ -329,6 +521,33 @@ def test_character_rouge_counts_hangul(answer: str, reference: str, one: float, 
         assert found == pytest.approx([one, two, longest])
 
 
+def lcs(a: str, b: str) -> int:
+    """By the book: the table of longest common subsequences."""
+    row = [0] * (len(b) + 1)
+    for x in a:
+        new = [0]
+        for j, y in enumerate(b):
+            new.append(row[j] + 1 if x == y else max(row[j + 1], new[j]))
+        row = new
+    return row[-1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(HANGUL, HANGUL, st.sampled_from([1, 2]))
+def test_rouge_is_reproduced_by_a_plain_counting(a: str, b: str, n: int) -> None:
+    """ROUGE-n and -L as precision and recall by their definitions, to the digit that floats carry."""
+    x, y = text.letters(a), text.letters(b)
+    left, right = [x[i : i + n] for i in range(len(x) - n + 1)], [y[i : i + n] for i in range(len(y) - n + 1)]
+    common = sum(min(left.count(gram), right.count(gram)) for gram in set(left))
+    for got, hits, p, r in (
+        (overlap.rouge_n(a, b, n), common, len(left), len(right)),
+        (overlap.rouge_l(a, b), lcs(x, y), len(x), len(y)),
+    ):
+        precision, recall = hits / p if p else 0.0, hits / r if r else 0.0
+        expected = 2 * precision * recall / (precision + recall) if hits else 0.0
+        assert got == pytest.approx(expected, abs=1e-12)
+
+
 @settings(max_examples=100, deadline=None)
 @given(HANGUL, HANGUL)
 def test_rouge_is_a_share_and_has_no_sides(a: str, b: str) -> None:
@@ -348,3 +567,21 @@ def test_no_answer_breaks_a_scorer(answer: str, name: str) -> None:
     found = scorers.scorer(name).grade(answer + "\ud800", item, (2, 1, 3) if closed else (), {})
     assert 0 <= found.score <= 1
     assert found.parse_status in ("ok", "multi", "none", "refuse")
+
+
+def test_a_fact_in_words_is_the_fact_in_digits() -> None:
+    """세 명 and 3명 are one fact; 3명 in 13명 is none, nor is 4 in 4.5."""
+    assert facts.found("모두 세 명이 왔다. 값은 3만 5천 원이다.", [["3명"], ["35,000원"], ["네 명"]]) == [
+        True,
+        True,
+        False,
+    ]
+    assert facts.found("13명이 4.5kg을 들었다.", [["3명"], ["4"]]) == [False, False]
+
+
+def test_every_scorer_is_told_in_the_docs() -> None:
+    """docs/metrics.md names each registered scorer and the name that its metric id begins with."""
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name, metric in scorers.registry().items():
+        assert f"`{name}`" in page, name
+        assert metric.metric_id({}).split("@")[0] + "@" in page, name

@@ -94,7 +94,7 @@ def same(said: str, target: str, steps: Sequence[str] = DEFAULT_STEPS) -> bool:
         return bool(gold)
     if got.startswith(gold) and _may_follow(gold, got[len(gold) :]):
         return True
-    if numbers.value(gold) is None:
+    if numbers.value(gold) is None or (len(gold) == 1 and not gold.isdigit()):  # 사 may be four, or a word
         return False
     stems = [got, *(got.removesuffix(ending) for ending in ENDINGS if got.endswith(ending))]
     return any(numbers.same(stem, gold) for stem in stems)

@@ -178,4 +178,4 @@ def _digits(match: re.Match[str]) -> str:
 
 def with_digits(text: str) -> str:
     """Running text with the numbers before a unit in digits, and the unit in its short form: `세 명` becomes `3명`."""
-    return _BEFORE_UNIT.sub(_digits, re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text))
+    return _BEFORE_UNIT.sub(_digits, re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _SIGN.sub(r"\1원", text)))

@@ -62,6 +62,8 @@ def _after_mark(reading: Reading, mark: re.Match[str]) -> frozenset[int] | None:
     group = reading.groups[at] if at < len(reading.groups) else None
     direct = group is not None and group.start - mark.end() < 40 and _is_glued(reading, mark, group.start)
     if group and direct and _usable(reading.text, group):
+        if len(group.choices) == reading.count > 2 and words.AMONG.match(reading.text, group.end):
+            return None
         colon = not mark["says"]
         if (
             group.commas

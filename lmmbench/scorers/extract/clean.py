@@ -70,7 +70,7 @@ _FORMAT_TAG = re.compile(r"(?:b|strong|em|i|u|p|div|span|code|mark|center|font|h
 _LABEL_TAG = re.compile(r"(?:[A-J]|10|[1-9]|[가나다라마바사아자차ㄱ-ㅊ])번?")
 _ANSWER_NAME = re.compile(
     r"(?P<final>최종|final)?(?:정답|답|답안|답변|해답|선택|correct(?:answer|option)|selected(?:answer|option)?|answer|ans"
-    r"|choice|(?<=최종)|(?<=final))(?:번호|보기|선택지)?",
+    r"|choice|label|option|prediction|response|output|(?<=최종)|(?<=final))(?:번호|보기|선택지)?",
     re.IGNORECASE,
 )
 

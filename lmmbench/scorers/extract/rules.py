@@ -122,7 +122,8 @@ def _is_gloss(reading: Reading, group: Group) -> bool:
 def _option_text(reading: Reading, claims: list[Claim]) -> Found:
     """Exactly one option is named by its own text, un-denied; not where the sentence only refuses to speak of it."""
     groups = _named_texts(reading)
-    named = frozenset[int]().union(*(group.choices for group in groups))
+    firm = [group for group in groups if group.verdict and len(group.units) == 1]
+    named = frozenset[int]().union(*(group.choices for group in firm or groups))
     if len(named) != 1:
         return None
     said = any(group.verdict or ends(reading.text, group, sentence_end(reading, group.end)) for group in groups)
