@@ -87,8 +87,7 @@ _BEFORE_UNIT = re.compile(
 )
 _SIGN = re.compile(r"(?:₩|￦|\\)\s?([\d.,]+(?:\s?[만억조천])*)")
 _HALF = re.compile(r"(?<=시)\s?반")
-_AFTERNOON = re.compile(r"(?:오후|저녁|밤)\s?(\d{1,2})시")
-_MORNING = re.compile(r"(?:오전|아침|새벽)\s?(\d{1,2})시")
+_CLOCK = re.compile(r"(?P<early>오전|아침|새벽)?(?P<late>오후|저녁|밤)?\s?(?P<hour>\d{1,2})시")
 
 
 def number(text: str) -> str | None:
@@ -156,17 +155,11 @@ def same(a: str, b: str) -> bool:
 
 
 def _clock(text: str) -> str:
-    text = _HALF.sub(" 30분", text)
-    if re.match(r"(?:오[전후]|저녁|밤|아침|새벽)", text):
-        text = _BEFORE_UNIT.sub(
-            _digits,
-            re.sub(r"^(..?)\s?(?=[가-힣\d])", r"\1 ", text)
-            if text[:2] in ("오전", "오후", "저녁", "아침", "새벽")
-            else text,
-        )
-        text = _AFTERNOON.sub(lambda m: f"{int(m[1]) % 12 + 12}시", text)
-        text = _MORNING.sub(lambda m: f"{int(m[1]) % 12}시", text)
-    return text
+    """Hours of the day from 0 to 23: 오후 세 시 is 15시, 세 시 반 is 3시 30분."""
+    if not text.startswith(("오전", "아침", "새벽", "오후", "저녁", "밤")):
+        return _HALF.sub(" 30분", text)
+    named = re.sub(r"^(오전|아침|새벽|오후|저녁|밤)(?=\S)", r"\1 ", _HALF.sub(" 30분", text))
+    return _CLOCK.sub(lambda m: f"{int(m['hour']) % 12 + (12 if m['late'] else 0)}시", _BEFORE_UNIT.sub(_digits, named))
 
 
 def _digits(match: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ LATER = r"[가-힣]{0,8}(?:(?<![다요만음네죠]) [가-힣]{1,6}){0,2}"
 """The rest of a predicate: its own syllables, and two more words while it is not closed."""
 _SURE = r"이?다|이?죠|이?네요?|입니[다더]|이에요|예요|에요|이예요|이옵니다|임|이?랍니다|이?야|이?지요|아이가|이?라예|이우다|이?여유|이?구만유|이?랑께|이?요"
 """Copulas that close whatever follows."""
-_OPEN = r"(?:이|인|일|입|임|여|예|에[요여]|야|요|라|랑|다|네|지|제|죠|쥬|구|군|고마|거든|잖|랍|겠|니[더껴]|더|우[다게]|수[다게]|마[씸씀씨]|유|였|겨|껴|꽈|꼬마|당|응께|시[더껴]|아이|아입|오|주게|마?시다)"
+_OPEN = r"(?:이|인|일|입|임|여|예|에[요여]|야|요|라|랑|다|네|지|제|죠|쥬|구|군|고마|거든|잖|랍|겠|니[더껴]|더|우[다게]|수[다게]|마[씸씀씨]|유|였|겨|껴|꽈|꼬마|당|응께|시[더껴]|아이|아입|것[제지]|오|주게|마?시다)"
 """How copulas begin, in Seoul and in the dialects: 이라예, 이제, 구만유, 우다, 마씸, 이랑께, 인갑다, 이드래요 …"""
 _PARTICLES = (
     r"가|이|은|는|을|를|도|으?로(?:서)?|와|과|이?나|이?랑|하고|의|만|이?란|이?라는|이?라고|이?라서?|이?라면|에서?|보다|처럼|까지|부터"
@@ -38,7 +38,7 @@ _SAYING = (
     rf"|[을를] ?(?:정?답으로 )?(?:고르겠|고를게?|고를래|고릅|고른다|골랐|골라|(?:선?택|추천)(?:합|해요|했|한다|하겠|할)|찍겠|찍을|꼽겠|꼽습){LATER}"
 )
 _GOING_ON = r"이?지(?=,? [A-Z\d가-힣])|이?[고며](?=[ ,])"
-_SPACED = r"마[씸씀씨]|아이가|아이라예?|아이[겠것][가-힣]{0,3}|입니[다더]|이?[다요]|임|맞음|예요|이에요|라예|인교|꽈"
+_SPACED = r"마[씸씀씨]|아이가|아이라예?|아이[겠것][가-힣]{0,3}|아입[가-힣]{1,3}|입니[다더]|이?[다요]|임|맞음|예요|이에요|라예|인교|꽈"
 ENDING = re.compile(
     rf"(?:{COPULA}|(?:{_SAYING}|{_GOING_ON})(?![가-힣]))|\s(?=[가-힣]{{2}})(?:{_SPACED}|{_SAYING})(?![가-힣])"
 )
@@ -46,7 +46,7 @@ ENDING = re.compile(
 ATTACHED = re.compile(rf"(?:{_PARTICLES})(?![가-힣])|{COPULA}")
 """What may stand directly on a label; any other Hangul makes a word of it: `A형`, `2일`, `B세포`."""
 HANGUL_ATTACHED = re.compile(
-    rf"\s?(?:{_SURE}|(?:인|일) ?(?:것|듯)[^\n.!?,]{{0,10}}|이?라고 ?(?:생각|봅|보|판단|할)[가-힣]{{0,6}})(?![가-힣])"
+    rf"\s?(?:{_SURE}|(?:인|일) ?(?:것|듯)[^\n.!?,]{{0,10}}|이?라고 ?(?:생각|봅|보|판단|할)[가-힣]{{0,6}}|[이가] (?:정답|답|맞|옳)[가-힣]{{0,6}})(?![가-힣])"
 )
 """The closed list that may stand on a Hangul label, and only after a marker (`정답은 다입니다`)."""
 SAID_OF = re.compile(
@@ -112,7 +112,7 @@ CORRECTED_BEFORE = re.compile(
     re.IGNORECASE,
 )
 SO_BEFORE = re.compile(
-    r"(?:따라서|그러므로|그래서|그러니|결국|즉|고로|결과적으로|therefore|thus|so|hence|but|→|=>|;"
+    r"(?:따라서|그러므로|그래서|그러니|결국|즉|고로|결과적으로|therefore|thus|so|hence|but|→|=>|;|으?므로|니까|때문에"
     r"|\b(?:its|it is|that is|(?:it|this|that) (?:should|must|would|could|has to) be|corresponds to|matches|refers to)(?: option| choice)?)[\s,:]*$",
     re.IGNORECASE,
 )
@@ -210,9 +210,9 @@ ASKED_WRONG = re.compile(
 # --- openings, closings, refusals ------------------------------------------------------------------------------
 
 LEAD = re.compile(
-    r"[\W_ㅋㅎㅠㅜㅇ]*(?:\d{1,2}[.)] ?)?(?:(?:음|네|넵|예|어|글쎄요?|흠|그냥|저는|제 생각에는|제 생각엔|아마도?|ok|sure|well|maybe|probably|definitely|certainly|clearly"
+    r"[\W_ㅋㅎㅠㅜㅇ]*(?:\d{1,2}[.)] ?)?(?:(?:음|네|넵|예|어|글쎄요?|흠|그냥|저는|[제내] 생각(?:에는|엔)|아마도?|ok|sure|well|maybe|probably|definitely|certainly|clearly"
     r"|[이그요]건|그거는?|[이그]기|assistant|(?:i think |id say )?(?:the|its|it is)|i think|id say|(?:q|question|문제|문항) ?\d{0,3}\s?번?[.:)]?"
-    r"|(?:\d|한|두|세|네|다섯)\s?(?:개|가지|지선다)(?:의 보기)? ?중(?:에서?)?)[\s,.:…]+)?[\W_]*",
+    r"|(?:\d|한|두|세|네|다섯)\s?(?:개|가지|지선다)(?:의 보기)? ?중(?:에서?)?|중(?:에서?)?)[\s,.:…]+)?[\W_]*",
     re.IGNORECASE,
 )
 REST = re.compile(r"[^\w:]{0,40}(?:[ㅋㅎㅠㅜㅡ]|[^\w:]){0,20}")
