@@ -275,6 +275,11 @@ def test_normalising_twice_is_normalising_once(raw: str, steps: set[str]) -> Non
     assert text.bare(once, tuple(sorted(steps))) == once
 
 
+def test_what_one_step_uncovers_the_next_pass_takes() -> None:
+    """Two glosses in a row, punctuation inside quotes: nothing is left over."""
+    assert (text.bare("서울(Seoul)(京)"), text.bare("‘서울.’!")) == ("서울", "서울")
+
+
 @given(st.text("상추미나리바람", min_size=1, max_size=4), st.text("상추미나리바람", min_size=1, max_size=4))
 @settings(deadline=None)
 def test_the_gold_inside_another_word_is_wrong(gold: str, more: str) -> None:
@@ -421,6 +426,14 @@ def test_dialect_production_is_told_in_four_numbers(answer: str, score: float, m
     assert found.aux["chrf"] == chrf.chrf(answer, PRODUCE.targets)
     assert found.aux["copy_chrf"] == chrf.chrf(answer, [PRODUCE.fields["source"]])
     assert found.aux["copied"] is (text.letters(answer) == text.letters(PRODUCE.fields["source"]))
+
+
+def test_a_copy_is_no_production_even_where_the_source_holds_a_marker() -> None:
+    """The sentence as it was given, or with another full stop, scores 0 and is marked as copied."""
+    item = made("할망이 지실을 먹었수다", source="할망이 감자를 먹었습니다", markers=["할망"], key_terms=[["먹"]])
+    for answer in ("할망이 감자를 먹었습니다", "할망이 감자를 먹었습니다!"):
+        found = dialect.grade_production(answer, item, (), {})
+        assert (found.score, found.aux["copied"]) == (0.0, True)
 
 
 @pytest.mark.parametrize(
