@@ -49,6 +49,7 @@ class RunOptions:
     seed: int = 0
     option_order: str = "shuffled"
     min_attestation: str | None = None
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +170,12 @@ def make_plan(options: RunOptions, run_id: str, models: dict[str, PlannedModel],
     given = {
         "tasks": options.tasks, "models": options.models, "limit": options.limit, "repeats": options.repeats,
         "seed": options.seed, "option_order": options.option_order, "min_attestation": options.min_attestation,
+        "stream": options.stream,
     }  # fmt: skip
     given |= {f"pack:{p.id}": os.path.relpath(p.folder) if _same_drive(p.folder) else str(p.folder) for p in chosen}
     return plan.make(
         run_id, models, planned, repeats=options.repeats, seed=options.seed, option_order=options.option_order,
-        options=given,
+        stream=options.stream, options=given,
     )  # fmt: skip
 
 
@@ -346,6 +348,7 @@ async def _execute(
             todo = runner.pending(
                 chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
                 repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
+                stream=run_plan.stream,
             )  # fmt: skip
             lanes.append(
                 runner.Lane(

@@ -242,8 +242,8 @@ def sample(items: Sequence[Item], limit: int | None) -> list[Item]:
     return [i for i in items if i.id in chosen]
 
 
-def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = True) -> Request:
-    """The question as it is put to a model: a pure function of pack, item, trial and the run's seed."""
+def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = True, stream: bool = False) -> Request:
+    """The question as it is put to a model: a pure function of pack, item, trial and what the plan says."""
     count = len(item.options)
     order = (
         option_order(count, seed=seed, pack=pack.id, item_id=item.id, trial=trial)
@@ -264,6 +264,7 @@ def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = T
         max_output_tokens=pack.card.max_output_tokens,
         seed=seed + trial,
         media=tuple(read_media(pack.folder, item)),
+        stream=stream,
     )
 
 

@@ -53,6 +53,7 @@ class Plan:
     repeats: int = 1
     seed: int = 0
     option_order: str = "shuffled"
+    stream: bool = False
     plan_sha: str = ""
     schema: int = PLAN_SCHEMA
     options: dict[str, Any] = field(default_factory=dict)
@@ -83,12 +84,13 @@ def make(
     repeats: int,
     seed: int,
     option_order: str,
+    stream: bool,
     options: dict[str, Any],
 ) -> Plan:
     from dataclasses import replace
 
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    plan = Plan(run_id, created, __version__, models, chosen, repeats, seed, option_order, options=options)
+    plan = Plan(run_id, created, __version__, models, chosen, repeats, seed, option_order, stream, options=options)
     return replace(plan, plan_sha=plan_sha(plan))
 
 

@@ -367,7 +367,7 @@ def prompt_sha(request: Request) -> str:
 
 def pending(
     chosen: list[packs.Pack], asked: dict[str, tuple[str, ...]], model_id: str, answered: set[AskKey],
-    *, repeats: int, seed: int, shuffled: bool,
+    *, repeats: int, seed: int, shuffled: bool, stream: bool = False,
 ) -> Iterator[Request]:  # fmt: skip
     """The questions of a plan that a model has not answered yet, rendered one at a time."""
     for pack in chosen:
@@ -375,4 +375,4 @@ def pending(
         for item_id in asked[pack.id]:
             for trial in range(repeats):
                 if (model_id, pack.id, item_id, trial) not in answered:
-                    yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled)
+                    yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled, stream=stream)

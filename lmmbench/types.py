@@ -181,6 +181,7 @@ class Capabilities:
     reasons: Literal["never", "on_request", "by_default", "always"] = "never"
     reasoning_tokens: Literal["inside", "outside"] = "inside"
     cached_tokens: Literal["inside", "outside"] = "inside"
+    stream_options: Taken = "accepted"
     limits: dict[str, MediaLimits] = field(default_factory=dict)
 
     def in_range(self, temperature: float) -> bool:
@@ -250,7 +251,8 @@ class Request:
     """One question as it is put to a model.
 
     `order[p]` is the original number (1-based) of the option shown at position p; `max_output_tokens` is the
-    card's cap, before a reasoning allowance; `seed` is sent where the vendor takes one.
+    card's cap, before a reasoning allowance; `seed` is sent where the vendor takes one; `stream` asks for the answer
+    as it is made, so that the first token's time is known.
     """
 
     pack: str
@@ -263,6 +265,7 @@ class Request:
     seed: int
     media: tuple[Media, ...] = ()
     temperature: float = 0.0
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

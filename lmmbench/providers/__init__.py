@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import Sender
+from lmmbench.net.http import Response, Sender, Watch
 from lmmbench.providers import baseline, gemini, openai_chat
+from lmmbench.providers.streams import STREAMS, Form, Heard
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
 
 
@@ -54,6 +55,16 @@ SHORTEST_KEY = 8
 """Characters. Every vendor's keys are longer."""
 
 
+def redirect_text(endpoint: str, location: str) -> str:
+    """One sentence on a redirect, which is never followed: a key would travel to wherever a server points."""
+    try:
+        parts = urlsplit(location)
+        place = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path of itself"
+    except ValueError:
+        place = "no readable place"
+    return f"the endpoint {endpoint!r} redirects to {place}, which is never followed; correct its base_url in providers.yaml"
+
+
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
@@ -71,19 +82,70 @@ class HttpProvider:
 
     async def ask(self, request: Request) -> Reply:
         call = self._dialect.encode(request, self._model)
-        url = self._url + call.path
+        form = STREAMS[self._endpoint.api] if request.stream else None
+        call = form.call(call, self._model) if form else call
+        reply = await (self._streamed(call, form) if form else self._plain(call))
+        reply.sent, reply.dropped = call.sent, call.dropped
+        reply.request_sha = sha256((self._url + call.path).encode() + b"\n" + call.body)
+        return reply
+
+    async def _plain(self, call: Call) -> Reply:
         started = time.perf_counter()
-        response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
+        reply = self._decode(await self._send(call))
+        reply.latency_s = time.perf_counter() - started
+        return reply
+
+    async def _streamed(self, call: Call, form: Form) -> Reply:
+        """Times count from sending, connecting included. A server that does not stream is read as it answers, without
+        a `ttft_s`."""
+        heard = Heard()
+        broken: Fault | None = None
+        headers: Mapping[str, str] = {}
+        try:
+            response = await self._send(call, heard)
+        except Fault as fault:
+            if not heard.events:
+                raise
+            broken = fault
+        else:
+            headers = response.headers
+            if response.status != 200 or not heard.events:
+                reply = self._decode(response)
+                reply.latency_s = heard.seconds()
+                return reply
+        return self._told(form, heard, headers, broken)
+
+    def _told(self, form: Form, heard: Heard, headers: Mapping[str, str], broken: Fault | None) -> Reply:
+        """The reply that a stream's events tell. What broke the connection is the fault, unless the answer was whole
+        before."""
+        try:
+            folded = form.fold(heard.events)
+        except Fault as fault:
+            raise broken or fault from None
+        try:
+            reply = self._decode(Response(200, headers, folded.body))
+        except Fault as fault:
+            # more came than the one event that says what is wrong: the vendor worked
+            fault.maybe_billed = fault.maybe_billed or len(heard.events) > 1
+            raise
+        return heard.date(reply, folded.first)
+
+    async def _send(self, call: Call, watch: Watch | None = None) -> Response:
+        # a compressed stream comes in lumps, and its first token late
+        uncompressed = {"Accept-Encoding": "identity"} if watch else {}
+        headers = {**uncompressed, **call.headers, **self._headers}
+        response = await self._sender.send(self._url + call.path, headers, call.body, self._endpoint.timeout_s, watch)
+        if 300 <= response.status < 400:
+            raise Fault("config", redirect_text(self._model.endpoint, response.headers.get("Location", "")))
+        return response
+
+    def _decode(self, response: Response) -> Reply:
         body = self._without_key(response.body)
         try:
-            reply = self._dialect.decode(response.status, response.headers, body, self._model)
+            return self._dialect.decode(response.status, response.headers, body, self._model)
         except Fault as fault:
             fault.message += self._hint(response.status, fault.message)
             raise
-        reply.sent, reply.dropped = call.sent, call.dropped
-        reply.request_sha = sha256(url.encode() + b"\n" + call.body)
-        reply.latency_s = time.perf_counter() - started
-        return reply
 
     def _hint(self, status: int, message: str) -> str:
         """What to try when the address was not found: some vendors need /v1 at its end, some do not."""
