@@ -161,7 +161,8 @@ class Capabilities:
     source of what it says. Without one, a row has the plain shape of its dialect.
 
     `cap_field` carries the output cap. `effort` is the dotted path of the parameter that sets the effort, `efforts` its
-    values (empty = any), `default_effort` the one that is sent when a row names none. Tokens counted `outside` are not
+    values (empty = any), `default_effort` the one that is sent when a row names none. `stream_options` is how a stream is
+    asked for its usage. Tokens counted `outside` are not
     in the vendor's own totals: reasoning in the output, cached ones in the input.
     """
 

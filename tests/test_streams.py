@@ -22,7 +22,7 @@ from lmmbench.net.http import Sender
 from lmmbench.net.sse import Event, Parser
 from lmmbench.providers import gemini, make, openai_chat
 from lmmbench.providers.streams import STREAMS, Folded
-from lmmbench.types import Call, Endpoint, Item, Model, Provenance, Reply, Request, Usage
+from lmmbench.types import Call, Capabilities, Endpoint, Item, Model, Provenance, Reply, Request, Usage
 from tests import kit
 from tests.fake_server import Answer, FakeServer, gemini_chunks, openai_chunks, sse
 from tests.fake_server import gemini as gemini_reply
@@ -321,6 +321,14 @@ def test_each_dialect_asks_for_a_stream_in_its_own_way() -> None:
     assert clova_call.headers == {"A": "b", "Accept": "text/event-stream"}
     assert all(call.sent["stream"] is True for call in (gemini_call, anthropic_call, clova_call))
     assert gemini_call.body == clova_call.body == plain.body
+
+
+def test_a_model_that_knows_no_stream_options_is_sent_none() -> None:
+    """Its stream tells no usage: that is recorded, and the counts are null."""
+    silent = replace(SIM, capabilities=Capabilities(stream_options="refused"))
+    call = STREAMS["openai-chat"].call(Call("/x", {}, b'{"model": "m"}', {}, {}), silent)
+    assert json.loads(call.body) == {"model": "m", "stream": True}
+    assert (call.sent, call.dropped) == ({"stream": True}, {"stream_options": {"include_usage": True}})
 
 
 # --- over real sockets -------------------------------------------------------------------------------
