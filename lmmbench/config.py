@@ -155,6 +155,10 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
         _ = model.retires_on and date.fromisoformat(model.retires_on)
     except ValueError:
         raise UsageError(f"{where}model {name!r}: retires_on must be a date such as 2027-01-14") from None
+    if model.image_detail and config.endpoints[model.endpoint].api != "openai-chat":
+        raise UsageError(
+            f"{where}model {name!r}: image_detail is a word of the api openai-chat; remove it (gemini: options.mediaResolution)"
+        )
     _check_options(model, f"{where}model {name!r}: ")
     return model
 
@@ -192,6 +196,8 @@ def _check_options(model: Model, where: str) -> None:
     can, options = model.capabilities, model.options
     if can.cap_field in options:
         raise UsageError(f"{where}options.{can.cap_field} is set by the pack's card; remove it")
+    if "stream" in options:
+        raise UsageError(f"{where}options.stream is set by lmmbench run --stream; remove it")
     for stop in STOPS:
         if stop in options and can.stop == "refused":
             raise UsageError(f"{where}its family refuses {stop!r}; remove it from the options")

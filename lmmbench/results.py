@@ -382,7 +382,7 @@ def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) ->
         "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
         "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record), "latency_s": record["latency_s"],
         "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": _json(record["sent"]),
-        "dropped_json": _json(record["dropped"]), "media_json": _json(record["media"]),
+        "dropped_json": _json(record["dropped"]), "media_json": _json([{"mime": mime, "sha256": sha, "bytes": size} for mime, sha, size in record["media"]]),
         "started_at": datetime.fromisoformat(record["started_at"]),
     }  # fmt: skip
 

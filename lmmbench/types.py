@@ -193,7 +193,8 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One row of providers.yaml, with its capabilities resolved. `options` are sent as they stand."""
+    """One row of providers.yaml, with its capabilities resolved. `options` are sent as they stand. `image_detail` pins
+    how finely an openai-chat vendor looks at an image (Gemini's word for it is an option, mediaResolution)."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     endpoint: str
@@ -203,6 +204,7 @@ class Model:
     region: Literal["overseas", "domestic", "reference"]
     inputs: tuple[str, ...] = ("text",)
     options: dict[str, Any] = field(default_factory=dict)
+    image_detail: Literal["", "auto", "low", "high", "original"] = ""
     capabilities: Capabilities = field(default_factory=Capabilities)
     reasoning_allowance: int = 4096
     verified: str = "never"

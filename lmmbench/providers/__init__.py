@@ -19,7 +19,7 @@ from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Response, Sender, Watch
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.providers.streams import STREAMS, Form, Heard
-from lmmbench.types import Call, Endpoint, Model, Reply, Request
+from lmmbench.types import Call, Endpoint, MediaLimits, Model, Reply, Request
 
 
 class Provider(Protocol):
@@ -164,11 +164,18 @@ class HttpProvider:
 
 
 def lacks_input(model: Model, request: Request) -> str:
-    """Why a question's media cannot be taken by this model, "" when they can."""
-    for media in request.media:
-        kind = media.mime.split("/")[0]
+    """Why a question's media cannot be taken by this model, "" when they can: their kind, or its known limits."""
+    kinds = [media.mime.split("/")[0] for media in request.media]
+    for media, kind in zip(request.media, kinds, strict=True):
         if kind not in model.inputs:
             return f"the model takes no {kind}"
+        limits = model.capabilities.limits.get(kind, MediaLimits())
+        if limits.types is not None and media.mime not in limits.types:
+            return f"the model takes no {media.mime}, only {', '.join(limits.types)}"
+        if limits.max_bytes is not None and len(media.data) > limits.max_bytes:
+            return f"the model takes {limits.max_bytes} bytes of {kind} at most, this file has {len(media.data)}"
+        if limits.per_request is not None and kinds.count(kind) > limits.per_request:
+            return f"the model takes {limits.per_request} of {kind} in a request, this question has {kinds.count(kind)}"
     return ""
 
 

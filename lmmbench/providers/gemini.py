@@ -17,6 +17,8 @@ _FINISH: dict[str, Finish] = {
     "": "stop", "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "refusal", "RECITATION": "refusal", "BLOCKLIST": "refusal",
     "PROHIBITED_CONTENT": "refusal", "SPII": "refusal", "LANGUAGE": "refusal", "IMAGE_SAFETY": "refusal",
 }  # fmt: skip
+_MIME = {"audio/mpeg": "audio/mp3"}
+"""Its own names of media types, where they differ (ai.google.dev/gemini-api/docs/audio)."""
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 SAFETY = [{"category": f"HARM_CATEGORY_{harm}", "threshold": "BLOCK_NONE"} for harm in _HARMS]
 """Sent with every request, so that every item is judged by the model and not by a default filter."""
@@ -29,7 +31,7 @@ def auth(key: str) -> dict[str, str]:
 def encode(request: Request, model: Model) -> Call:
     """The request body; parameters go into generationConfig, those that the model does not obey are reported."""
     params, dropped = parameters(request, model)
-    inline = [{"mimeType": m.mime, "data": base64.b64encode(m.data).decode()} for m in request.media]
+    inline = [{"mimeType": _MIME.get(m.mime, m.mime), "data": base64.b64encode(m.data).decode()} for m in request.media]
     parts: list[dict[str, Any]] = [{"text": request.user}, *({"inlineData": data} for data in inline)]
     body: dict[str, Any] = {
         "contents": [{"role": "user", "parts": parts}],
