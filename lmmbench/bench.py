@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lmmbench import config, money, packs, plan, retired, runner
+from lmmbench import alarms, config, money, packs, plan, retired, runner
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Writer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lmmbench.analysis.matrix import Cell
     from lmmbench.providers import Provider
+    from lmmbench.results import Index
 
 BYTES_PER_ASK = 6_000
 """Journal and parquet of one ask, generously (a reasoning text of 1,000 tokens)."""
@@ -320,21 +321,20 @@ def execute(
 
     writer = Writer(folder / "journal" / "main.jsonl")
     found = index(folder, run_plan)
-    answered = found.answered()
     # thousands of live tasks and records are no garbage: the collector need not look at them again and again
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.run(_execute(writer, run_plan, chosen, how, answered, found.spent_usd, console))
+    return asyncio.run(_execute(writer, run_plan, chosen, how, found, console))
 
 
 async def _execute(
-    writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, answered: set[Any], spent: float,
-    console: Console,
+    writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, found: Index, console: Console,
 ) -> tuple[str, int]:  # fmt: skip
     from lmmbench.net.http import Sender
     from lmmbench.progress import watch
     from lmmbench.providers import make
 
+    answered = found.answered()
     before = Counter(key[0] for key in answered)
     gates: dict[str, Gate] = {}
     lanes = []
@@ -352,11 +352,23 @@ async def _execute(
             )  # fmt: skip
             lanes.append(
                 runner.Lane(
-                    model_id, planned.model, provider, gate, todo, run_plan.asks, answered_before=before[model_id]
+                    model_id,
+                    planned.model,
+                    provider,
+                    gate,
+                    todo,
+                    run_plan.asks,
+                    answered_before=before[model_id],
+                    said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
+                    cut=len(found.cut.get(model_id, ())),
                 )
             )
         asking = runner.Runner(
-            writer, lanes, budget=runner.Budget(how.max_cost, spent), deadline_s=how.deadline_s, backoff_s=how.backoff_s
+            writer,
+            lanes,
+            budget=runner.Budget(how.max_cost, found.spent_usd),
+            deadline_s=how.deadline_s,
+            backoff_s=how.backoff_s,
         )
         caught = _on_signals(asking)
         watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal))
@@ -395,11 +407,13 @@ def _on_signals(asking: runner.Runner) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published run: its cells, the counts by status of each model, and the manifest."""
+    """A published run: its cells, the counts by status of each model, the manifest, and a sentence for each model that
+    was not served under the name that was asked for."""
 
     cells: list[Cell]
     counts: dict[str, Counter[str]]
     manifest: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None) -> Published:
@@ -418,7 +432,10 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
-    return Published(cells, counts, manifest)
+    served = found.said["served_model"]
+    remote = {m: p.model.name for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
+    notes = [note for m, name in remote.items() for note in alarms.notes(m, name, served.get(m, Counter()))]
+    return Published(cells, counts, manifest, tuple(notes))
 
 
 def git_sha() -> str:

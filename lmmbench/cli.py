@@ -422,6 +422,10 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     damaged = published.manifest["damaged_records"]
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
+    for text in published.notes:
+        _say(visible(text))
+    for alarm in published.manifest["alarms"]:
+        _say(visible(f"alarm: {alarm['model']}: {alarm['text']}"))
     if code:
         unable = all(set(c) == {"unsupported"} for c in published.counts.values())
         if unable:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lmmbench import __version__, money, packs, policy
+from lmmbench import __version__, alarms, money, packs, policy
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
@@ -208,8 +208,10 @@ class Index:
     spent_usd: float = 0.0
     cost_usd: float | None = 0.0
     tokens: Counter[str] = field(default_factory=Counter)
-    served: dict[str, Counter[str]] = field(default_factory=dict)
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
+    said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
+    """For each of alarms.WATCHED, how many answers of each model carried each word."""
+    cut: dict[str, list[str]] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -253,10 +255,13 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     rank = 3 if status == "refused" else rank
     if rank > outcome.rank or (rank == outcome.rank == 2):
         outcome.path, outcome.offset, outcome.rank = path, offset, rank
-        if served := record.get("served_model"):
-            found.served.setdefault(record["model"], Counter())[served] += 1
         if dropped := record.get("dropped"):
             found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
+        for what, models in found.said.items():
+            if word := record.get(what):
+                models.setdefault(record["model"], Counter())[word] += 1
+        if record.get("cut"):
+            found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
 
 
 def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
@@ -445,11 +450,12 @@ def publish_manifest(
         "models": {
             m: {
                 "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
-                "stopped": found.end.get("stopped", {}).get(m), "served_models": sorted(found.served.get(m, {})),
+                "stopped": found.end.get("stopped", {}).get(m), "served_models": dict(found.said["served_model"].get(m, {})),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
             }
             for m, c in counts.items()
         },
+        "alarms": alarms.alarms(found.said, found.cut),
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip

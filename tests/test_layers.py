@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 2: what is asked, who is asked, how it is graded, and where all that lies
     ("config", "packs", "validators", "scorers", "providers", "places"),
     # 3: one item in, one row out
-    ("journal", "plan", "results", "runner"),
+    ("alarms", "journal", "plan", "results", "runner"),
     # 4: what is read out of a run's files
     ("analysis",),
     # 5: what people call
