@@ -417,7 +417,8 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _print_matrix(published.cells, lang, [published.manifest])
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
-        stopped = published.manifest["models"][model]["stopped"]
+        stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
+        shown += f" · first token after {first['p50']:.2f} s (median of {first['n']})" if first else ""
         _say(f"{model}: {shown}" + (f" · stopped: {visible(stopped)}" if stopped else ""))
     damaged = published.manifest["damaged_records"]
     if damaged:

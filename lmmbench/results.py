@@ -7,6 +7,7 @@ Files appear whole (temporary file, fsync, rename) and run.json, the commit mark
 from __future__ import annotations
 
 import json
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -212,6 +213,7 @@ class Index:
     said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
+    ttft: dict[str, list[float]] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -260,6 +262,8 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
         for what, models in found.said.items():
             if word := record.get(what):
                 models.setdefault(record["model"], Counter())[word] += 1
+        if record.get("ttft_s") is not None:
+            found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
         if record.get("cut"):
             found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
 
@@ -450,7 +454,7 @@ def publish_manifest(
         "models": {
             m: {
                 "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
-                "stopped": found.end.get("stopped", {}).get(m), "served_models": dict(found.said["served_model"].get(m, {})),
+                "stopped": found.end.get("stopped", {}).get(m), "served_models": dict(found.said["served_model"].get(m, {})), "ttft_s": _median(found.ttft.get(m, [])),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
             }
             for m, c in counts.items()
@@ -462,6 +466,11 @@ def publish_manifest(
     text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))
     write_atomically(folder / "run.json", text.encode() + b"\n")
     return manifest
+
+
+def _median(seconds: Sequence[float]) -> dict[str, float] | None:
+    """The median time to the first token and of how many answers it is; None where nothing was streamed."""
+    return {"p50": statistics.median(seconds), "n": len(seconds)} if seconds else None
 
 
 def coverage(counts: Mapping[str, int], scored: int) -> float | None:

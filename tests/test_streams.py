@@ -460,6 +460,13 @@ def test_an_error_status_is_read_as_without_a_stream(status: int, kind: str) -> 
         assert (found.kind, found.retry_after) == (kind, 7.0)
 
 
+def test_a_whole_stream_under_an_error_status_is_no_answer() -> None:
+    """Also when the connection breaks after its finish reason."""
+    for end in ("whole", "cut-chunked"):
+        found = told(Answer(status=500, pieces=[*WHOLE, sse(["[DONE]"])], end=end))
+        assert isinstance(found, Fault) and found.kind in ("overload", "network")
+
+
 def test_a_stream_keeps_its_connection() -> None:
     """The end of the body is waited for, so that the next ask need not connect anew before its first token."""
 
@@ -504,6 +511,8 @@ def test_rows_of_a_streamed_run_differ_in_times_and_sent_only(tmp_path: Path) ->
         assert 0 < row["ttft_s"] <= row["latency_s"]
         assert json.loads(row["sent_json"])["stream"] is True
     assert {row["ttft_s"] for row in kit.rows_of(plain)} == {None}
+    first, none = (kit.manifest_of(run)["models"]["sim-a"]["ttft_s"] for run in (streamed, plain))
+    assert first["n"] == 4 and first["p50"] > 0 and none is None
 
 
 def test_stream_stands_in_the_plan(tmp_path: Path) -> None:
@@ -513,6 +522,7 @@ def test_stream_stands_in_the_plan(tmp_path: Path) -> None:
         for name, option in (("streamed", ["--stream"]), ("plain", [])):
             done = kit.lmmbench("run", "--tasks", "p", "--run-id", name, *option, cwd=tmp_path)
             assert done.returncode == 0, done.stderr
+            assert ("first token after" in done.stderr) == bool(option)
         plans = {name: plan.load(tmp_path / "results" / name) for name in ("streamed", "plain")}
         assert (plans["streamed"].stream, plans["plain"].stream) == (True, False)
         assert plans["streamed"].plan_sha != plans["plain"].plan_sha
@@ -521,6 +531,9 @@ def test_stream_stands_in_the_plan(tmp_path: Path) -> None:
         for option in ([], ["--stream"]):
             assert kit.lmmbench("run", "--resume", "streamed", *option, cwd=tmp_path).returncode == 0
         assert [x.streams for x in server.history] == [True] * 4 + [False] * 4
+    for name in ("streamed", "plain"):
+        shown = kit.lmmbench("show", name, "q0000", cwd=tmp_path).stdout
+        assert ("(first token after 0." in shown) == (name == "streamed"), shown
 
 
 def test_models_that_cannot_stream_say_so_in_the_row(tmp_path: Path) -> None:

@@ -70,13 +70,15 @@ class Sender:
         self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
     ) -> Response:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
-        With `watch` the reply is a stream: it is shown each piece of it, also of one that ends in a Fault."""
+        With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
         try:
             async with asyncio.timeout(deadline_s):
                 async with self._open().post(
                     url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
                 ) as reply:
-                    return Response(reply.status, reply.headers, await _read(reply, watch))
+                    return Response(
+                        reply.status, reply.headers, await _read(reply, watch if reply.status == 200 else None)
+                    )
         except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
             raise Fault("unreachable", f"cannot connect: {e}") from None
         except TimeoutError:
@@ -85,6 +87,9 @@ class Sender:
             raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
         except aiohttp.ClientConnectorSSLError as e:
             raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
+        except aiohttp.ClientHttpProxyError as e:  # its text would hold the proxy's own user and password
+            kind = "config" if e.status in (401, 403, 407) else "unreachable"
+            raise Fault(kind, f"the proxy does not connect to the host (HTTP {e.status}); check HTTPS_PROXY") from None
         except aiohttp.ClientConnectorError as e:
             raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
         except (aiohttp.InvalidURL, ValueError):

@@ -109,7 +109,7 @@ class HttpProvider:
             broken = fault
         else:
             headers = response.headers
-            if response.status != 200 or not heard.events:
+            if not heard.events:  # an error, or a server that does not stream
                 reply = self._decode(response)
                 reply.latency_s = heard.seconds()
                 return reply
