@@ -84,8 +84,8 @@ def make(
     repeats: int,
     seed: int,
     option_order: str,
-    stream: bool,
     options: dict[str, Any],
+    stream: bool = False,
 ) -> Plan:
     from dataclasses import replace
 

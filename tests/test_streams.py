@@ -536,6 +536,26 @@ def test_stream_stands_in_the_plan(tmp_path: Path) -> None:
         assert ("(first token after 0." in shown) == (name == "streamed"), shown
 
 
+def test_a_key_that_a_stream_echoes_is_taken_out(tmp_path: Path) -> None:
+    """From events that are no JSON, from errors, and from a text that names it piece by piece: it is in no file."""
+    key = "sk-canary-0123456789"
+    pieces = [delta(content=key[:9]), delta(content=key[9:]), STOP]
+    echoes = [sse(["{" + key]), sse([{"error": {"message": f"bad key {key}"}}]), sse(pieces), sse(["{" + key])]
+    with FakeServer([Answer(pieces=[echo, sse(["[DONE]"])]) for echo in echoes]) as server:
+        kit.write_pack(tmp_path / "tasks/p", 4)
+        kit.providers_yaml(tmp_path / "providers.yaml", server.url, key_env="SIM_API_KEY", concurrency=1)
+        done = kit.lmmbench(
+            "run", "--tasks", "p", "--run-id", "r", "--stream", "--allow-unknown-cost", cwd=tmp_path, env={"SIM_API_KEY": key}
+        )  # fmt: skip
+        assert server.history[0].headers["authorization"] == f"Bearer {key}"
+    told = kit.journal_of(tmp_path / "results/r")
+    assert any("[key]" in record.get("error", "") for record in told)
+    assert any(record.get("answer") == "[key]" for record in told)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file())
+    assert key not in done.stdout + done.stderr
+    assert key.encode() not in written
+
+
 def test_models_that_cannot_stream_say_so_in_the_row(tmp_path: Path) -> None:
     """A baseline computes its answer: `ttft_s` is null, and nothing fails."""
     kit.write_pack(tmp_path / "tasks/p", 2)

@@ -17,6 +17,7 @@ from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Response, Sender, Watch
+from lmmbench.net.sse import Event
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.providers.streams import STREAMS, Form, Heard
 from lmmbench.types import Call, Endpoint, MediaLimits, Model, Reply, Request
@@ -118,15 +119,16 @@ class HttpProvider:
     def _told(self, form: Form, heard: Heard, headers: Mapping[str, str], broken: Fault | None) -> Reply:
         """The reply that a stream's events tell. What broke the connection is the fault, unless the answer was whole
         before."""
+        events = [Event(self._without_key(event.data.encode()).decode(), event.name) for event in heard.events]
         try:
-            folded = form.fold(heard.events)
+            folded = form.fold(events)
         except Fault as fault:
             raise broken or fault from None
         try:
             reply = self._decode(Response(200, headers, folded.body))
         except Fault as fault:
             # more came than the one event that says what is wrong: the vendor worked
-            fault.maybe_billed = fault.maybe_billed or len(heard.events) > 1
+            fault.maybe_billed = fault.maybe_billed or len(events) > 1
             raise
         return heard.date(reply, folded.first)
 
