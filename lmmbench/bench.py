@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lmmbench import config, money, packs, plan, retired, runner
+from lmmbench import alarms, config, money, packs, plan, retired, runner
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Writer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lmmbench.analysis.matrix import Cell
     from lmmbench.providers import Provider
+    from lmmbench.results import Index
 
 BYTES_PER_ASK = 6_000
 """Journal and parquet of one ask, generously (a reasoning text of 1,000 tokens)."""
@@ -49,6 +50,7 @@ class RunOptions:
     seed: int = 0
     option_order: str = "shuffled"
     min_attestation: str | None = None
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +171,12 @@ def make_plan(options: RunOptions, run_id: str, models: dict[str, PlannedModel],
     given = {
         "tasks": options.tasks, "models": options.models, "limit": options.limit, "repeats": options.repeats,
         "seed": options.seed, "option_order": options.option_order, "min_attestation": options.min_attestation,
+        "stream": options.stream,
     }  # fmt: skip
     given |= {f"pack:{p.id}": os.path.relpath(p.folder) if _same_drive(p.folder) else str(p.folder) for p in chosen}
     return plan.make(
         run_id, models, planned, repeats=options.repeats, seed=options.seed, option_order=options.option_order,
-        options=given,
+        stream=options.stream, options=given,
     )  # fmt: skip
 
 
@@ -318,21 +321,20 @@ def execute(
 
     writer = Writer(folder / "journal" / "main.jsonl")
     found = index(folder, run_plan)
-    answered = found.answered()
     # thousands of live tasks and records are no garbage: the collector need not look at them again and again
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.run(_execute(writer, run_plan, chosen, how, answered, found.spent_usd, console))
+    return asyncio.run(_execute(writer, run_plan, chosen, how, found, console))
 
 
 async def _execute(
-    writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, answered: set[Any], spent: float,
-    console: Console,
+    writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, found: Index, console: Console,
 ) -> tuple[str, int]:  # fmt: skip
     from lmmbench.net.http import Sender
     from lmmbench.progress import watch
     from lmmbench.providers import make
 
+    answered = found.answered()
     before = Counter(key[0] for key in answered)
     gates: dict[str, Gate] = {}
     lanes = []
@@ -346,14 +348,27 @@ async def _execute(
             todo = runner.pending(
                 chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
                 repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
+                stream=run_plan.stream,
             )  # fmt: skip
             lanes.append(
                 runner.Lane(
-                    model_id, planned.model, provider, gate, todo, run_plan.asks, answered_before=before[model_id]
+                    model_id,
+                    planned.model,
+                    provider,
+                    gate,
+                    todo,
+                    run_plan.asks,
+                    answered_before=before[model_id],
+                    said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
+                    cut=len(found.cut.get(model_id, ())),
                 )
             )
         asking = runner.Runner(
-            writer, lanes, budget=runner.Budget(how.max_cost, spent), deadline_s=how.deadline_s, backoff_s=how.backoff_s
+            writer,
+            lanes,
+            budget=runner.Budget(how.max_cost, found.spent_usd),
+            deadline_s=how.deadline_s,
+            backoff_s=how.backoff_s,
         )
         caught = _on_signals(asking)
         watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal))
@@ -397,7 +412,7 @@ class Published:
     cells: list[Cell]
     counts: dict[str, Counter[str]]
     manifest: dict[str, Any]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None) -> Published:
@@ -416,8 +431,10 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
-    asked = {m: p.model.name for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
-    return Published(cells, counts, manifest, tuple(results.warnings(manifest, asked)))
+    served = found.said["served_model"]
+    remote = {m: p.model.name for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
+    warnings = [note for m, name in remote.items() for note in alarms.notes(m, name, served.get(m, Counter()))]
+    return Published(cells, counts, manifest, (*warnings, *results.warnings(manifest)))
 
 
 def git_sha() -> str:

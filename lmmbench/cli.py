@@ -214,6 +214,7 @@ def cli() -> None:
     type=click.Choice(["page", "corpus", "lexicon", "arithmetic", "recall"]),
     help="Only items with evidence this good or better.",
 )
+@click.option("--stream", is_flag=True, help="Ask for streams: the time to the first token of each answer is measured.")
 @click.option("--run-id", metavar="ID", help="Name of the new run.")
 @click.option(
     "--resume", metavar="RUN", help="Finish a run: ask what is error, invalid or skipped; never what was answered."
@@ -268,7 +269,7 @@ def run(ctx: click.Context, /, **given: Any) -> int:
             raise UsageError("--tasks names what to ask; try: lmmbench run --tasks korean")
         options = bench.RunOptions(
             given["tasks"], given["models"], given["limit"], given["repeats"], given["seed"], given["option_order"],
-            given["min_attestation"],
+            given["min_attestation"], given["stream"],
         )  # fmt: skip
         folder, run_plan, chosen = _planned(options, given["run_id"], where, given["dry_run"])
     return _carry_out(folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"])
@@ -312,6 +313,8 @@ def _resumed(given: dict[str, Any], explicit: set[str], where: places.Places) ->
                 f"--{name.replace('_', '-')} {given[name]} differs from the run's {'none' if run_plan.options.get(name) is None else run_plan.options[name]}; "
                 "leave it out, or start a new run"
             )
+    if given["stream"] and not run_plan.stream:
+        raise UsageError("--stream differs from the run, which does not stream; leave it out, or start a new run")
     if "run_id" in explicit:
         raise UsageError("--run-id names a new run and --resume an old one; give one of them")
     return folder, run_plan, results.planned_packs(run_plan, where.tasks)
@@ -414,13 +417,16 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _print_matrix(published.cells, lang, [published.manifest])
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
-        stopped = published.manifest["models"][model]["stopped"]
+        stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
+        shown += f" · first token after {first['p50']:.2f} s (median of {first['n']})" if first else ""
         _say(f"{model}: {shown}" + (f" · stopped: {visible(stopped)}" if stopped else ""))
     damaged = published.manifest["damaged_records"]
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
-    for warning in published.warnings:
-        _say(f"warning: {visible(warning)}")
+    for text in published.warnings:
+        _say(f"warning: {visible(text)}")
+    for alarm in published.manifest["alarms"]:
+        _say(visible(f"alarm: {alarm['model']}: {alarm['text']}"))
     if code:
         unable = all(set(c) == {"unsupported"} for c in published.counts.values())
         if unable:

@@ -155,6 +155,10 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
         _ = model.retires_on and date.fromisoformat(model.retires_on)
     except ValueError:
         raise UsageError(f"{where}model {name!r}: retires_on must be a date such as 2027-01-14") from None
+    if model.image_detail and config.endpoints[model.endpoint].api != "openai-chat":
+        raise UsageError(
+            f"{where}model {name!r}: image_detail is a word of the api openai-chat; remove it (gemini: options.mediaResolution)"
+        )
     _check_options(model, f"{where}model {name!r}: ")
     return model
 
@@ -194,6 +198,8 @@ def _check_options(model: Model, where: str) -> None:
     caps = {can.cap_field, "max_completion_tokens", *(name for names in CAP_FIELDS.values() for name in names)}
     if cap := next((name for name in options if name in caps), ""):
         raise UsageError(f"{where}options.{cap} is set by the pack's card, as {can.cap_field}; remove it")
+    if "stream" in options:
+        raise UsageError(f"{where}options.stream is set by lmmbench run --stream; remove it")
     for stop in STOPS:
         if stop in options and can.stop == "refused":
             raise UsageError(f"{where}its family refuses {stop!r}; remove it from the options")

@@ -14,6 +14,7 @@ from lmmbench.canon import sha256
 from lmmbench.config import check_id
 from lmmbench.doors import decode, decode_line, nearest, read_text, read_yaml
 from lmmbench.faults import UsageError
+from lmmbench.media import flaw
 from lmmbench.prompts import LETTERS, lettered, option_order, render, slots
 from lmmbench.types import _STRICT, Item, Media, Request
 
@@ -99,8 +100,7 @@ def load(folder: Path) -> Pack:
         )
     items = _items(text, items_path, card)
     for item in items:
-        for _ in read_media(folder, item):
-            pass
+        check_media(folder, item)
     return Pack(card, items, folder, sha256(read_text(card_path) + actual))
 
 
@@ -242,8 +242,8 @@ def sample(items: Sequence[Item], limit: int | None) -> list[Item]:
     return [i for i in items if i.id in chosen]
 
 
-def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = True) -> Request:
-    """The question as it is put to a model: a pure function of pack, item, trial and the run's seed."""
+def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = True, stream: bool = False) -> Request:
+    """The question as it is put to a model: a pure function of pack, item, trial and what the plan says."""
     count = len(item.options)
     order = (
         option_order(count, seed=seed, pack=pack.id, item_id=item.id, trial=trial)
@@ -264,21 +264,47 @@ def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = T
         max_output_tokens=pack.card.max_output_tokens,
         seed=seed + trial,
         media=tuple(read_media(pack.folder, item)),
+        stream=stream,
     )
+
+
+def check_media(folder: Path, item: Item) -> None:
+    """Refuse files that could not be sent to any model: missing, changed, cut short, not what their `mime` says."""
+    for ref, media in zip(item.media, read_media(folder, item), strict=True):
+        if wrong := flaw(media.data, media.mime):
+            raise UsageError(
+                f"{folder / ref.path}: this file of item {item.id!r} of the pack {folder.name!r} {wrong}; put the right file "
+                "there, and its mime and sha256 into items.jsonl"
+            )
 
 
 def read_media(folder: Path, item: Item) -> Iterable[Media]:
     """The item's files; a path may not leave the pack's folder, and the bytes must be those of the hash."""
     for ref in item.media:
-        path = (folder / ref.path).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise UsageError(f"{folder}: item {item.id!r} names a file outside its pack: {ref.path}")
+        owner = f"item {item.id!r} of the pack {folder.name!r}"
+        if "://" in ref.path or ref.path.startswith("data:"):
+            raise UsageError(
+                f"{folder}: {owner} names a URL, and nothing is fetched: {ref.path[:80]!r}; save the file in the pack's "
+                "folder and give its path there"
+            )
+        path = folder / ref.path
         try:
-            data = path.read_bytes()
-        except OSError as e:
-            raise UsageError(f"{path}: media of item {item.id!r} cannot be read ({e.strerror})") from None
+            inside = path.resolve().is_relative_to(folder.resolve())
+            data = path.read_bytes() if inside else b""
+        except (OSError, ValueError, RuntimeError) as e:  # a zero byte, a link to itself
+            reason = getattr(e, "strerror", None) or e
+            raise UsageError(
+                f"{folder}: the file {ref.path!r} of {owner} cannot be read ({reason}); put it there, or correct its path"
+            ) from None
+        if not inside:
+            raise UsageError(
+                f"{folder}: {owner} names a file outside its pack: {ref.path!r}; copy it into the pack's folder"
+            )
         if sha256(data) != ref.sha256:
-            raise UsageError(f"{path}: its SHA-256 is not the one that item {item.id!r} names")
+            raise UsageError(
+                f"{path}: its SHA-256 is {sha256(data)[:12]}…, {owner} says {ref.sha256[:12]}…; put the file of that hash "
+                "back, or write the new hash into items.jsonl"
+            )
         yield Media(ref.mime, data, ref.sha256)
 
 

@@ -53,6 +53,7 @@ class Plan:
     repeats: int = 1
     seed: int = 0
     option_order: str = "shuffled"
+    stream: bool = False
     plan_sha: str = ""
     schema: int = PLAN_SCHEMA
     options: dict[str, Any] = field(default_factory=dict)
@@ -84,11 +85,12 @@ def make(
     seed: int,
     option_order: str,
     options: dict[str, Any],
+    stream: bool = False,
 ) -> Plan:
     from dataclasses import replace
 
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    plan = Plan(run_id, created, __version__, models, chosen, repeats, seed, option_order, options=options)
+    plan = Plan(run_id, created, __version__, models, chosen, repeats, seed, option_order, stream, options=options)
     return replace(plan, plan_sha=plan_sha(plan))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -71,21 +72,34 @@ def table(lanes: list[Lane], elapsed: float, now: float) -> Table:
     return shown
 
 
+def tell_alarms(lanes: list[Lane], told: Counter[str], console: Console) -> None:
+    """Print the alarms that sounded since the last time; `told` counts those of each model."""
+    for lane in lanes:
+        for text in lane.alarms[told[lane.model_id] :]:
+            console.print(visible(f"alarm: {lane.model_id}: {text}"), markup=False, highlight=False, soft_wrap=True)
+            told[lane.model_id] += 1
+
+
 async def watch(lanes: list[Lane], console: Console, *, live: bool) -> None:
     """Show progress until cancelled."""
     started = time.monotonic()
     loop = asyncio.get_running_loop()
+    told: Counter[str] = Counter()
     if live:
         from rich.live import Live
 
         with Live(table(lanes, 0, loop.time()), console=console, transient=True, auto_refresh=False) as screen:
-            await _every(
-                LIVE_S, lambda: screen.update(table(lanes, time.monotonic() - started, loop.time()), refresh=True)
-            )
+
+            def show() -> None:
+                tell_alarms(lanes, told, console)
+                screen.update(table(lanes, time.monotonic() - started, loop.time()), refresh=True)
+
+            await _every(LIVE_S, show)
     else:
         said: dict[str, str] = {}
 
         def say() -> None:
+            tell_alarms(lanes, told, console)
             for lane in lanes:
                 text = line(lane, time.monotonic() - started, loop.time())
                 if said.get(lane.model_id) != f"{lane.done}{waiting(lane, loop.time())}":

@@ -7,6 +7,7 @@ Files appear whole (temporary file, fsync, rename) and run.json, the commit mark
 from __future__ import annotations
 
 import json
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lmmbench import __version__, money, packs, policy
+from lmmbench import __version__, alarms, money, packs, policy
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
@@ -208,10 +209,13 @@ class Index:
     spent_usd: float = 0.0
     cost_usd: float | None = 0.0
     tokens: Counter[str] = field(default_factory=Counter)
-    served: dict[str, Counter[str]] = field(default_factory=dict)
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
     service_tiers: dict[str, Counter[str]] = field(default_factory=dict)
     unknown_finish: dict[str, Counter[str]] = field(default_factory=dict)
+    said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
+    """For each of alarms.WATCHED, how many answers of each model carried each word."""
+    cut: dict[str, list[str]] = field(default_factory=dict)
+    ttft: dict[str, list[float]] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -256,10 +260,16 @@ def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> 
     rank = 3 if status == "refused" else rank
     if rank > outcome.rank or (rank == outcome.rank == 2):
         outcome.path, outcome.offset, outcome.rank = path, offset, rank
-        _tally(found.served, record, "served_model")
         _tally(found.service_tiers, record, "service_tier")
         if dropped := record.get("dropped"):
             found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
+        for what, models in found.said.items():
+            if word := record.get(what):
+                models.setdefault(record["model"], Counter())[word] += 1
+        if record.get("ttft_s") is not None:
+            found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
+        if record.get("cut"):
+            found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
 
 
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
@@ -392,7 +402,7 @@ def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) ->
         "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
         "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record), "latency_s": record["latency_s"],
         "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": _json(record["sent"]),
-        "dropped_json": _json(record["dropped"]), "media_json": _json(record["media"]),
+        "dropped_json": _json(record["dropped"]), "media_json": _json([{"mime": mime, "sha256": sha, "bytes": size} for mime, sha, size in record["media"]]),
         "started_at": datetime.fromisoformat(record["started_at"]),
     }  # fmt: skip
 
@@ -454,13 +464,14 @@ def publish_manifest(
         "models": {
             m: {
                 "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
-                "stopped": found.end.get("stopped", {}).get(m), "served_models": sorted(found.served.get(m, {})),
+                "stopped": found.end.get("stopped", {}).get(m), "served_models": dict(found.said["served_model"].get(m, {})), "ttft_s": _median(found.ttft.get(m, [])),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
                 "service_tiers": sorted(found.service_tiers.get(m, {})),
             }
             for m, c in counts.items()
         },
         "unknown_finish": {m: dict(sorted(words.items())) for m, words in sorted(found.unknown_finish.items())},
+        "alarms": alarms.alarms(found.said, found.cut),
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
@@ -469,18 +480,16 @@ def publish_manifest(
     return manifest
 
 
-def warnings(manifest: Mapping[str, Any], asked: Mapping[str, str]) -> Iterator[str]:
-    """What a reader of a run's numbers must know of who answered, one sentence each. `asked`: each model's name as it
-    was asked for."""
-    for model, name in asked.items():
-        served = manifest["models"][model]["served_models"]
-        if len(served) > 1:
-            yield f"{model}: the served model changed in mid-run: {', '.join(served)}; its row mixes them"
-        elif served and served != [name]:
-            yield f"{model}: asked for {name}, served by {served[0]}"
+def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader of a run's numbers must know of how its answers ended, one sentence for each model."""
     for model, words in manifest["unknown_finish"].items():
         shown = ", ".join(f"{word!r} {n} times" for word, n in words.items())
         yield f"{model}: replies ended with words that no table has ({shown}); they are no answers: see the column error"
+
+
+def _median(seconds: Sequence[float]) -> dict[str, float] | None:
+    """The median time to the first token and of how many answers it is; None where nothing was streamed."""
+    return {"p50": statistics.median(seconds), "n": len(seconds)} if seconds else None
 
 
 def coverage(counts: Mapping[str, int], scored: int) -> float | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lmmbench import money, packs
+from lmmbench import alarms, money, packs
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault
 from lmmbench.journal import JournalError, Record, Writer
@@ -47,6 +47,10 @@ class Lane:
     cost_known: bool = True
     stopped: str = ""
     last_error: str = ""
+    said: dict[str, Counter[str]] = field(default_factory=dict)
+    """For each of alarms.WATCHED, the vendor's words so far, those of earlier sessions included."""
+    cut: int = 0
+    alarms: list[str] = field(default_factory=list)
     final_faults: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -244,13 +248,21 @@ class Runner:
                 await self._fail(lane, key, broken)
                 raise broken from e
             took = loop.time() - started if reply.latency_s is None else reply.latency_s
-            record = {**_done(key, request, reply), "latency_s": took, "queue_s": started - queued, "started_at": at}
+            cut = alarms.prompt_cut(request.system + request.user, reply.usage.input)
+            record = {
+                **_done(key, request, reply),
+                **({"cut": True} if cut else {}),
+                "latency_s": took,
+                "queue_s": started - queued,
+                "started_at": at,
+            }
             await self._writer.append(record)
             cost = money.cost(reply.usage, lane.model.price, datetime.fromisoformat(at))
             spent = worst if cost is None else cost
             lane.cost_known = lane.cost_known and cost is not None
             lane.cost_usd += cost or 0.0
             lane.statuses[record["status"]] += 1
+            _watch(lane, reply, cut)
         finally:
             self._budget.settle(worst, spent)
             lane.gate.release()
@@ -336,6 +348,19 @@ def _fault(state: RetryCallState) -> Fault:
     return error
 
 
+def _watch(lane: Lane, reply: Reply, cut: str) -> None:
+    """Note what an answer says of who gave it; an alarm sounds when a new word comes, and with the first cut prompt."""
+    lane.cut += bool(cut)
+    if lane.cut == 1 and cut:
+        lane.alarms.append(cut)
+    for what in alarms.WATCHED:
+        words = lane.said.setdefault(what, Counter())
+        if word := getattr(reply, what):
+            words[word] += 1
+            if words[word] == 1 and (text := alarms.changed(what, words)):
+                lane.alarms.append(text)
+
+
 def _key(lane: Lane, request: Request) -> Record:
     return {"model": lane.model_id, "pack": request.pack, "item": request.item.id, "trial": request.trial}
 
@@ -369,7 +394,7 @@ def prompt_sha(request: Request) -> str:
 
 def pending(
     chosen: list[packs.Pack], asked: dict[str, tuple[str, ...]], model_id: str, answered: set[AskKey],
-    *, repeats: int, seed: int, shuffled: bool,
+    *, repeats: int, seed: int, shuffled: bool, stream: bool = False,
 ) -> Iterator[Request]:  # fmt: skip
     """The questions of a plan that a model has not answered yet, rendered one at a time."""
     for pack in chosen:
@@ -377,4 +402,4 @@ def pending(
         for item_id in asked[pack.id]:
             for trial in range(repeats):
                 if (model_id, pack.id, item_id, trial) not in answered:
-                    yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled)
+                    yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled, stream=stream)

@@ -80,6 +80,8 @@ def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
         lines.append("options as written: " + "  ".join(f"{n}={o}" for n, o in enumerate(row["options"], 1)))
     lines.append(f"claim: {visible(row['claim'])}")
     columns = [
+        "latency_s",
+        "ttft_s",
         "model",
         "trial",
         "status",
@@ -102,7 +104,9 @@ def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
 
 def _answer_lines(got: dict[str, Any]) -> list[str]:
     score = "–" if got["score"] is None else f"{got['score']:.3f}"
-    head = f"{got['model']} (trial {got['trial']}): {got['status']}, score {score}"
+    first = "" if got["ttft_s"] is None else f" (first token after {got['ttft_s']:.2f} s)"
+    took = f", {got['latency_s']:.2f} s{first}" if got["latency_s"] else ""
+    head = f"{got['model']} (trial {got['trial']}): {got['status']}, score {score}{took}"
     if got["answer"] is None:
         return [head + (f", {got['error_kind'] or ''} {visible(got['error'] or '')}".rstrip())]
     shown = f", options shown as {got['order_json']}" if got["order_json"] not in (None, "[]") else ""

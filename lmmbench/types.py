@@ -161,9 +161,9 @@ class Capabilities:
     source of what it says. Without one, a row has the plain shape of its dialect.
 
     `cap_field` carries the output cap. `effort` is the dotted path of the parameter that sets the effort, `efforts` its
-    values (empty = any), `default_effort` the one that is sent when a row names none. Tokens counted `outside` are not
-    in the vendor's own totals: reasoning in the output, cached ones in the input. `faults` are texts in this vendor's
-    errors that mean another kind of fault than they do elsewhere.
+    values (empty = any), `default_effort` the one that is sent when a row names none. `stream_options` is how a stream is
+    asked for its usage. Tokens counted `outside` are not in the vendor's own totals: reasoning in the output, cached
+    ones in the input. `faults` are texts in this vendor's errors that mean another kind of fault than they do elsewhere.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -182,6 +182,7 @@ class Capabilities:
     reasons: Literal["never", "on_request", "by_default", "always"] = "never"
     reasoning_tokens: Literal["inside", "outside"] = "inside"
     cached_tokens: Literal["inside", "outside"] = "inside"
+    stream_options: Taken = "accepted"
     limits: dict[str, MediaLimits] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
 
@@ -193,7 +194,8 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One row of providers.yaml, with its capabilities resolved. `options` are sent as they stand."""
+    """One row of providers.yaml, with its capabilities resolved. `options` are sent as they stand. `image_detail` pins
+    how finely an openai-chat vendor looks at an image (Gemini's word for it is an option, mediaResolution)."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     endpoint: str
@@ -203,6 +205,7 @@ class Model:
     region: Literal["overseas", "domestic", "reference"]
     inputs: tuple[str, ...] = ("text",)
     options: dict[str, Any] = field(default_factory=dict)
+    image_detail: Literal["", "auto", "low", "high", "original"] = ""
     capabilities: Capabilities = field(default_factory=Capabilities)
     reasoning_allowance: int = 4096
     verified: str = "never"
@@ -252,7 +255,8 @@ class Request:
     """One question as it is put to a model.
 
     `order[p]` is the original number (1-based) of the option shown at position p; `max_output_tokens` is the
-    card's cap, before a reasoning allowance; `seed` is sent where the vendor takes one.
+    card's cap, before a reasoning allowance; `seed` is sent where the vendor takes one; `stream` asks for the answer
+    as it is made, so that the first token's time is known.
     """
 
     pack: str
@@ -265,6 +269,7 @@ class Request:
     seed: int
     media: tuple[Media, ...] = ()
     temperature: float = 0.0
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

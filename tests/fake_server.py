@@ -1,5 +1,5 @@
-"""A server on 127.0.0.1 that speaks OpenAI chat, Gemini, CLOVA Studio's native v3 and Anthropic's Messages, misbehaves as
-told, and remembers everything.
+"""A server on 127.0.0.1 that speaks OpenAI chat and Gemini (plain and as streams), CLOVA Studio's native v3 and Anthropic's
+Messages, misbehaves as told, and remembers everything.
 
     with FakeServer(script=lambda x: Answer(status=500) if x.nth == 1 else None) as server:
         …  # point a base_url at server.url + "/sim/v1", ask, then look at server.history
@@ -20,7 +20,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,7 +32,8 @@ class Answer:
     """What the server does with one request.
 
     `text` is the model's answer in the dialect that was spoken; `body` (bytes, text or JSON data) goes out instead as
-    it stands. `usage` is (prompt, completion) tokens. `held`: wait for `FakeServer.let_go`, after `delay_s`.
+    it stands. A request that asks for a stream gets `text` as events; `pieces` go out instead as they stand, each as a
+    chunk of its own, and a number among them is a pause in seconds. `usage` is (prompt, completion) tokens. `held`: wait for `FakeServer.let_go`, after `delay_s`.
     `end`: `whole`, or `reset` before a byte is sent, or the body is cut in half: `cut` with its Content-Length,
     `cut-chunked`, `cut-close` with no length at all; or `never` an answer.
     """
@@ -41,6 +42,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    pieces: Sequence[bytes | float] = ()
     usage: tuple[int, int] = (10, 5)
     delay_s: float = 0.0
     held: bool = False
@@ -65,6 +67,11 @@ class Exchange:
     whole: bool = False
 
     @property
+    def streams(self) -> bool:
+        """Whether a stream was asked for."""
+        return "streamGenerateContent" in self.path or bool(isinstance(self.body, dict) and self.body.get("stream"))
+
+    @property
     def key(self) -> tuple[str, str]:
         """(model, question)."""
         return self.model, self.question
@@ -72,7 +79,7 @@ class Exchange:
 
 Script = Callable[[Exchange], "Answer | None"]
 _PATH = re.compile(
-    r"/?(?P<endpoint>.*?)/?(?:v1beta/models/(?P<gemini>[^:]+):generateContent"
+    r"/?(?P<endpoint>.*?)/?(?:v1beta/models/(?P<gemini>[^:]+):(?:generateContent|streamGenerateContent\?alt=sse)"
     r"|v3/chat-completions/(?P<clova>[^/]+)|v1/messages|(?:v1/)?chat/completions)"
 )
 
@@ -188,7 +195,10 @@ class FakeServer:
             reset(writer)
         if answer.end in ("reset", "never"):
             return False
-        self._write(writer, x, answer)
+        if answer.pieces:
+            await self._write_pieces(writer, answer)
+        else:
+            self._write(writer, x, answer)
         await writer.drain()
         if answer.end != "whole":
             return False
@@ -219,9 +229,24 @@ class FakeServer:
             self._changed.notify_all()
         return x
 
+    async def _write_pieces(self, writer: asyncio.StreamWriter, answer: Answer) -> None:
+        """The pieces, each in a chunk; `end` cut-chunked leaves out the end of the body, cut-close the chunks."""
+        chunked = answer.end != "cut-close"
+        headers = {"Content-Type": "text/event-stream", **answer.headers}
+        headers |= {"Transfer-Encoding": "chunked"} if chunked else {"Connection": "close"}
+        writer.write(_head(answer.status, headers))
+        for piece in answer.pieces:
+            if isinstance(piece, float):
+                await asyncio.sleep(piece)
+            else:
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                await writer.drain()
+        if answer.end == "whole":
+            writer.write(b"0\r\n\r\n")
+
     def _write(self, writer: asyncio.StreamWriter, x: Exchange, answer: Answer) -> None:
         body = _bytes(self._normal(x, answer) if answer.body is None else answer.body)
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "text/event-stream" if body.startswith(b"data:") else "application/json"}
         half = body[: len(body) // 2]
         if answer.end == "cut-chunked":
             headers["Transfer-Encoding"] = "chunked"
@@ -233,13 +258,16 @@ class FakeServer:
             headers["Content-Length"] = str(len(body))
             body = half if answer.end == "cut" else body
         headers |= answer.headers  # last: a server may lie about its body
-        lines = [f"HTTP/1.1 {answer.status} Told", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
-        writer.write("\r\n".join(lines).encode("latin-1") + body)
+        writer.write(_head(answer.status, headers) + body)
 
-    def _normal(self, x: Exchange, answer: Answer) -> dict[str, Any]:
+    def _normal(self, x: Exchange, answer: Answer) -> Any:
         text = answer.text
         if text is None:
             text = self._text(x) if callable(self._text) else self._text
+        if x.streams:
+            return sse(
+                (gemini_chunks if "models/" in x.path else openai_chunks)(text, model=x.model, usage=answer.usage)
+            )
         spoken = next((reply for part, reply in _REPLIES.items() if part in x.path), openai)
         return spoken(text, model=x.model, usage=answer.usage)
 
@@ -288,6 +316,39 @@ _REPLIES: dict[str, Callable[..., dict[str, Any]]] = {
 }  # fmt: skip
 
 
+def sse(chunks: Iterable[Any]) -> bytes:
+    """Events with JSON data; a text stands as it is (`[DONE]`)."""
+    return b"".join(b"data: %b\n\n" % _bytes(chunk) for chunk in chunks)
+
+
+def openai_chunks(
+    text: str, *, model: str = "sim-a", usage: tuple[int, int] = (10, 5), finish: str = "stop"
+) -> Iterator[Any]:
+    """The stream of `openai(…)`: a role, the text two characters at a time, the finish reason, the usage, the end."""
+    head = {
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model, "system_fingerprint": "fp_1",
+    }  # fmt: skip
+    deltas = [{"role": "assistant", "content": ""}, *({"content": text[n : n + 2]} for n in range(0, len(text), 2)), {}]
+    for n, delta in enumerate(deltas, 1):
+        reason = finish if n == len(deltas) else None
+        yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], "usage": None}
+    counts = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
+    yield {**head, "choices": [], "usage": counts}
+    yield "[DONE]"
+
+
+def gemini_chunks(
+    text: str, *, model: str = "sim-g", usage: tuple[int, int] = (10, 5), finish: str = "STOP"
+) -> Iterator[Any]:
+    """The stream of `gemini(…)`: the text four characters at a time, the counts growing, the reason at the end."""
+    pieces = [text[n : n + 4] for n in range(0, len(text), 4)] or [""]
+    for n, piece in enumerate(pieces, 1):
+        whole = gemini(piece, model=model, usage=(usage[0], usage[1] * n // len(pieces)), finish=finish)
+        if n < len(pieces):
+            del whole["candidates"][0]["finishReason"]
+        yield whole
+
+
 def reset(writer: asyncio.StreamWriter) -> None:
     """End the connection with a TCP reset instead of an orderly close."""
     raw = writer.get_extra_info("socket")
@@ -304,6 +365,11 @@ def _question(body: Any) -> tuple[str, str]:
         return text, str(body.get("seed", body.get("generationConfig", {}).get("seed", "")))
     except (AttributeError, TypeError, KeyError, IndexError, StopIteration):
         return "", ""
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} Told", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def _bytes(body: Any) -> bytes:

@@ -153,7 +153,7 @@ class Ran:
 
 def run_here(
     cwd: Path, *, tasks: str = "p", models: str | None = None, run_id: str = "r", resume: bool = False, repeats: int = 1,
-    backoff_s: float = 0.01, min_coverage: float = 0.98, **execution: Any,
+    stream: bool = False, backoff_s: float = 0.01, min_coverage: float = 0.98, **execution: Any,
 ) -> Ran:  # fmt: skip
     """What `lmmbench run` does with cwd/tasks, cwd/providers.yaml and cwd/results. `execution`: the other keys of
     `bench.Execution`, such as concurrency, deadline_s, max_cost."""
@@ -164,7 +164,9 @@ def run_here(
     else:
         chosen = packs.select(tasks, cwd / "tasks")
         planned, _ = bench.choose_models(models, config.load(cwd / "providers.yaml"))
-        run_plan = bench.make_plan(bench.RunOptions(tasks, models, repeats=repeats), run_id, planned, chosen)
+        run_plan = bench.make_plan(
+            bench.RunOptions(tasks, models, repeats=repeats, stream=stream), run_id, planned, chosen
+        )
         bench.prepare_folder(folder, 0, new=True)
         plan.save(run_plan, folder)
     how = bench.Execution(backoff_s=backoff_s, **execution)

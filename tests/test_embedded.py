@@ -64,6 +64,21 @@ def test_it_answers_a_pack_the_same_way_twice_and_counts_its_tokens(tmp_path: Pa
 
 
 @needs_model
+def test_it_streams_the_same_answer(tmp_path: Path) -> None:
+    """With --stream the embedded model tells when its first token came; its words and its counts are the same."""
+    desk(tmp_path, "smollm2-135m")
+    runs = [
+        kit.run_here(tmp_path, tasks="tiny", run_id=name, stream=name == "streamed") for name in ("streamed", "plain")
+    ]
+    streamed, plain = (kit.rows_of(ran.folder) for ran in runs)
+    keys = ("answer", "status", "input_tokens", "output_tokens", "served_model", "system_fingerprint")
+    assert [[row[k] for k in keys] for row in streamed] == [[row[k] for k in keys] for row in plain]
+    assert all(0 < row["ttft_s"] <= row["latency_s"] for row in streamed)
+    assert {row["ttft_s"] for row in plain} == {None}
+    assert json.loads(streamed[0]["sent_json"])["stream"] is True
+
+
+@needs_model
 def test_a_gguf_that_the_user_names_is_loaded(tmp_path: Path) -> None:
     """Any GGUF will do, by its path: also one with a space and Hangul in it, from the working folder."""
     (tmp_path / "내 모델").mkdir()

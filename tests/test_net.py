@@ -6,16 +6,23 @@ import asyncio
 import gzip
 import json
 import os
+import shutil
 import socket
+import ssl
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmmbench.faults import Fault
+from lmmbench.net import http
 from lmmbench.net.http import MAX_BODY, Response, Sender
+from lmmbench.providers import redirect_text
 from tests import kit
 from tests.fake_server import Answer, FakeServer
 
@@ -298,6 +305,123 @@ def test_a_proxy_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (len(proxy.history), len(server.history)) == (1, 1)
 
 
+needs_openssl = pytest.mark.skipif(
+    sys.platform != "linux" or (not shutil.which("openssl") and os.environ.get("CI") != "true"),
+    reason="the system's certificates are a file on Linux only; there the program openssl makes one",
+)
+SECURE = "https://vendor.invalid/v1/chat/completions"
+
+
+class Tunnel:
+    """A proxy that answers CONNECT with `status`, and with 200 leads to a TLS server that says `secure`. `heard` holds
+    the heads of what the proxy itself could read."""
+
+    def __init__(self, certificate: Path | None = None, status: int = 200) -> None:
+        self.heard: list[str] = []
+        self._certificate = certificate
+        self._status = status
+
+    async def ask(self, monkeypatch: pytest.MonkeyPatch, userinfo: str = "") -> Response | Fault:
+        """POST through it to a host that has no address of its own."""
+        http._proxy.cache_clear()
+        secure = await asyncio.start_server(self._secure, "127.0.0.1", 0, ssl=self._context())
+        proxy = await asyncio.start_server(lambda r, w: self._connect(r, w, secure), "127.0.0.1", 0)
+        async with secure, proxy, Sender() as sender:
+            monkeypatch.setenv("https_proxy", f"http://{userinfo}127.0.0.1:{_port(proxy)}")
+            try:
+                return await sender.send(SECURE, AUTH, BODY, 10)
+            except Fault as fault:
+                return fault
+
+    def _context(self) -> ssl.SSLContext | None:
+        if self._certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificate)
+        return context
+
+    async def _connect(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secure: asyncio.Server
+    ) -> None:
+        self.heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 %d Told\r\n\r\n" % self._status)
+        if self._status == 200:
+            there, back = await asyncio.open_connection("127.0.0.1", _port(secure))
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        writer.close()
+
+    async def _secure(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecure")
+        writer.close()
+
+
+def _port(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate of its own for vendor.invalid, in one file."""
+    path = tmp_path / "own.pem"
+    names = ["-subj", "/CN=vendor.invalid", "-addext", "subjectAltName=DNS:vendor.invalid"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_bytes((tmp_path / "key.pem").read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return path
+
+
+@needs_openssl
+def test_https_goes_through_a_proxy_that_cannot_read_it(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS_PROXY with its own user is honoured, and a certificate that the system trusts is trusted: that of a company,
+    say. The proxy hears the host's name, never the key."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_name("cert.pem")))
+    tunnel = Tunnel(certificate)
+    reply = asyncio.run(tunnel.ask(monkeypatch, "user:word@"))
+    assert isinstance(reply, Response), reply
+    assert reply.body == b"secure"
+    assert tunnel.heard[0].startswith("CONNECT vendor.invalid:443 ")
+    assert "Proxy-Authorization: Basic dXNlcjp3b3Jk" in tunnel.heard[0]
+    assert AUTH["Authorization"] not in "".join(tunnel.heard)
+
+
+@needs_openssl
+def test_a_certificate_that_the_system_does_not_trust_stops_the_model(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key is not sent to whoever says to be the vendor; the sentence names the host."""
+    found = asyncio.run(Tunnel(certificate).ask(monkeypatch))
+    assert isinstance(found, Fault)
+    assert (found.kind, found.maybe_billed) == ("config", False)
+    assert found.message == "the certificate of vendor.invalid is not trusted on this machine"
+
+
+@pytest.mark.parametrize(("status", "kind"), [(407, "config"), (403, "config"), (502, "unreachable")])
+def test_a_proxy_that_does_not_connect_is_told(status: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent, so nothing was billed; the proxy's own password stands in no message."""
+    found = asyncio.run(Tunnel(status=status).ask(monkeypatch, "user:word@"))
+    assert isinstance(found, Fault)
+    assert (found.kind, found.maybe_billed) == (kind, False)
+    assert f"HTTP {status}" in found.message and "check HTTPS_PROXY" in found.message and "word" not in found.message
+
+
+def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that NO_PROXY names is asked directly, though a proxy is named."""
+    with FakeServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "inside.invalid")
+        assert fault("http://inside.invalid/v1").kind == "unreachable"
+        assert proxy.history == []
+
+
 def test_closing_waits_for_nothing_and_may_come_before_the_first_ask() -> None:
     """A sender that was never used opens nothing and closes."""
 
@@ -307,3 +431,31 @@ def test_closing_waits_for_nothing_and_may_come_before_the_first_ask() -> None:
 
     work: Coroutine[Any, Any, None] = main()
     asyncio.run(work)
+
+
+# --- what a redirect says ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_a_redirect_stops_its_model_with_a_sentence(stream: list[str], tmp_path: Path) -> None:
+    """It names the endpoint, where it was sent to and what to correct; the key goes nowhere else, and one request tells."""
+    kit.write_pack(tmp_path / "tasks/p", 5)
+    with FakeServer() as elsewhere:
+        place = elsewhere.url.replace("127.0.0.1", "localhost")
+        with FakeServer(lambda _: Answer(status=307, headers={"Location": f"{place}/v1?key=secret"})) as server:
+            kit.providers_yaml(tmp_path / "providers.yaml", server.url, key_env="SIM_API_KEY", concurrency=1)
+            done = kit.lmmbench(
+                "run", "--tasks", "p", "--allow-unknown-cost", *stream, cwd=tmp_path, env={"SIM_API_KEY": "sk-never-elsewhere"}
+            )  # fmt: skip
+            assert len(server.history) == 1
+        assert elsewhere.history == []
+    assert done.returncode == 4
+    sentence = "the endpoint 'sim' redirects to http://localhost, which is never followed; correct its base_url in providers.yaml"
+    assert f"stopped: config: {sentence}" in done.stderr
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("location", ["", "/v2/chat", "http://[::1", "//host.invalid/x"])
+def test_a_redirect_without_a_place_has_its_sentence_too(location: str) -> None:
+    """Whatever stands in Location."""
+    assert redirect_text("sim", location).endswith("which is never followed; correct its base_url in providers.yaml")

@@ -173,7 +173,11 @@ def _conduct(scored: Sequence[Cell]) -> Cell:
 
 
 def _speed_and_cost(scored: Sequence[Cell], hangul: Mapping[tuple[str, str], int]) -> Cell:
-    """Latency of the successful attempt, output tokens a second, dollars per 1,000 items, Hangul per input token."""
+    """Latency of the successful attempt, output tokens a second, dollars per 1,000 items, Hangul per input token.
+
+    Tokens a second are all output tokens, reasoning included, over the whole latency, streamed or not. Counting from the
+    first token on would measure how finely a vendor cuts its stream: an answer that comes in one event takes no time.
+    """
     import numpy as np
 
     # an answer that took no time was computed, not asked for

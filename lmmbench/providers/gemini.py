@@ -14,6 +14,8 @@ from lmmbench.providers.lenient import count, mapping, objects, request_id, text
 from lmmbench.providers.parameters import parameters
 from lmmbench.types import Call, Finish, Model, Reply, Request, Usage
 
+_MIME = {"audio/mpeg": "audio/mp3"}
+"""Its own names of media types, where they differ (ai.google.dev/gemini-api/docs/audio)."""
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 SAFETY = [{"category": f"HARM_CATEGORY_{harm}", "threshold": "BLOCK_NONE"} for harm in _HARMS]
 """Sent with every request, so that every item is judged by the model and not by a default filter."""
@@ -26,7 +28,7 @@ def auth(key: str) -> dict[str, str]:
 def encode(request: Request, model: Model) -> Call:
     """The request body; parameters go into generationConfig, those that the model does not obey are reported."""
     params, dropped = parameters(request, model)
-    inline = [{"mimeType": m.mime, "data": base64.b64encode(m.data).decode()} for m in request.media]
+    inline = [{"mimeType": _MIME.get(m.mime, m.mime), "data": base64.b64encode(m.data).decode()} for m in request.media]
     parts: list[dict[str, Any]] = [{"text": request.user}, *({"inlineData": data} for data in inline)]
     body: dict[str, Any] = {
         "contents": [{"role": "user", "parts": parts}],

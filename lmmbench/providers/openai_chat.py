@@ -15,7 +15,7 @@ from lmmbench.providers.lenient import count, mapping, objects, request_id, toge
 from lmmbench.providers.lenient import text as text_of
 from lmmbench.providers.parameters import parameters
 from lmmbench.providers.thinking import split_thinking
-from lmmbench.types import Call, Model, Reply, Request, Usage
+from lmmbench.types import Call, Media, Model, Reply, Request, Usage
 
 
 def auth(key: str) -> dict[str, str]:
@@ -28,19 +28,29 @@ def encode(request: Request, model: Model) -> Call:
     messages: list[dict[str, Any]] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
-    messages.append({"role": "user", "content": _content(request)})
+    messages.append({"role": "user", "content": _content(request, model)})
     body = json.dumps({"model": model.name, "messages": messages, **params}, ensure_ascii=False).encode()
-    return Call("/chat/completions", {"Content-Type": "application/json"}, body, params, dropped)
+    pinned = {"image_detail": model.image_detail} if model.image_detail and request.media else {}
+    return Call("/chat/completions", {"Content-Type": "application/json"}, body, params | pinned, dropped)
 
 
-def _content(request: Request) -> str | list[dict[str, Any]]:
+def _content(request: Request, model: Model) -> str | list[dict[str, Any]]:
     if not request.media:
         return request.user
     parts: list[dict[str, Any]] = [{"type": "text", "text": request.user}]
-    for media in request.media:
-        data = base64.b64encode(media.data).decode()
-        parts.append({"type": "image_url", "image_url": {"url": f"data:{media.mime};base64,{data}"}})
-    return parts
+    return [*parts, *(_part(media, model) for media in request.media)]
+
+
+_AUDIO = {"audio/wav": "wav", "audio/mpeg": "mp3"}
+
+
+def _part(media: Media, model: Model) -> dict[str, Any]:
+    """A file's bytes, inline: nobody fetches a URL."""
+    data = base64.b64encode(media.data).decode()
+    if media.mime in _AUDIO:
+        return {"type": "input_audio", "input_audio": {"data": data, "format": _AUDIO[media.mime]}}
+    detail = {"detail": model.image_detail} if model.image_detail else {}
+    return {"type": "image_url", "image_url": {"url": f"data:{media.mime};base64,{data}", **detail}}
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -> Reply:

@@ -1,0 +1,86 @@
+"""Who answered, and whether it stayed the same: what a reader of a run's numbers must know of its answers.
+
+An alarm says that the answers of one model may not be answers of one model, or not to the whole question. It changes
+no score. What is merely worth knowing (a dated name behind an alias) is a note.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+WATCHED = ("served_model", "system_fingerprint")
+"""What a vendor says of itself in each answer, and what must not change in mid-run."""
+Words = Counter[str]
+"""How many answers carried each word, in the order in which the words first came."""
+
+_HANGUL = re.compile("[가-힣]")
+_SPACE = re.compile(r"\s")
+_DATE = re.compile(r"[-@:](?:\d{2,4}|\d{6}|\d{8}|\d{4}-\d{2}-\d{2}|\d{2}-\d{4}|preview-\d{2}-\d{2,4})")
+CUT_SHARE = 0.6
+SHORTEST = 100
+"""Tokens of a prompt below which no context is short."""
+
+
+def changed(what: str, words: Words) -> str:
+    """The alarm's sentence when one model's answers carry several words, "" while they carry one."""
+    if len(words) < 2:
+        return ""
+    shown = ", ".join(f"{word} × {n}" for word, n in words.items())
+    return f"the {what.replace('_', ' ')} changed in mid-run ({shown}): its answers may be those of several models"
+
+
+def least_tokens(text: str) -> float:
+    """Fewer tokens than a known tokenizer needs for a text: three Hangul syllables a token, which is a whole Korean word,
+    and six other characters, white space not counted (SupraTok, 2025, made for few tokens, reaches 5.9 of English with
+    the spaces counted)."""
+    hangul = len(_HANGUL.findall(text))
+    return hangul / 3 + (len(text) - hangul - len(_SPACE.findall(text))) / 6
+
+
+def prompt_cut(text: str, counted: int | None) -> str:
+    """The alarm's sentence when a server counted less than 60 % of the fewest tokens that a prompt can take: it may
+    have cut the prompt to its context without a word. A count of 0 or none says nothing."""
+    least = least_tokens(text)
+    if not counted or least < SHORTEST or counted >= CUT_SHARE * least:
+        return ""
+    return (
+        f"a prompt of at least {least:.0f} tokens was counted as {counted}: the server may have cut it; give it a longer "
+        "context"
+    )
+
+
+def is_alias(asked: str, served: str) -> bool:
+    """Whether the served name is the one that was asked for with a date or a version behind it, or with another folder
+    before it: `gpt-x` and `gpt-x-2026-05-01`, `openai/gpt-x` and `gpt-x`, `gemini-x` and `models/gemini-x-001`."""
+    wanted = asked.lower().rpartition("/")[2].removesuffix("-latest").removesuffix(":latest")
+    found = served.lower().rpartition("/")[2]
+    rest = found.removeprefix(wanted)
+    return found.startswith(wanted) and bool(not rest or rest == ":latest" or _DATE.fullmatch(rest))
+
+
+def notes(model: str, asked: str, served: Words) -> Iterable[str]:
+    """One sentence for each served model that does not have the name that was asked for."""
+    for word, n in served.items():
+        if word == asked:
+            continue
+        what = "" if is_alias(asked, word) else ", which is not the model that was asked for"
+        yield f"{model}: asked for {asked}, {n} answers came from {word}{what}"
+
+
+def alarms(words: Mapping[str, Mapping[str, Words]], cut: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """A run's alarms for run.json: model, kind, one sentence, and how many answers it concerns. `words`: for each of
+    WATCHED, each model's words; `cut`: for each model, the items whose prompt may have been cut."""
+    found: list[dict[str, Any]] = []
+    for what in WATCHED:
+        for model, said in words.get(what, {}).items():
+            if text := changed(what, said):
+                found.append({"model": model, "kind": what, "text": text, "answers": dict(said)})
+    for model, items in cut.items():
+        text = (
+            f"the server may have cut {len(items)} prompts to its context (the first: {items[0]}); give it a longer one"
+        )
+        found.append({"model": model, "kind": "prompt_cut", "text": text, "answers": len(items)})
+    return found
