@@ -219,7 +219,7 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     tokens_in = tokens_out = 0
     shares: dict[str, float] = {}
     unknown = []
-    keyed = {m: p for m, p in run_plan.models.items() if p.endpoint.key_env}
+    keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint)}
     fed = _prompt_tokens(run_plan, chosen) if keyed else []
     for model_id, planned in keyed.items():
         costs = []

@@ -13,9 +13,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from rich.console import Console
 
@@ -95,6 +97,22 @@ class _Plain(yaml.SafeDumper):
 def _write_yaml(path: Path, data: Any) -> None:
     text = yaml.dump(data, Dumper=_Plain, allow_unicode=True, sort_keys=False)
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def needs(*modules: str, install: str) -> pytest.MarkDecorator:
+    """Skips a test, with the line that installs them, where modules are not there; with CI=true it fails instead."""
+    missing = [name for name in modules if not _installed(name)]
+    return pytest.mark.skipif(
+        bool(missing) and os.environ.get("CI") != "true",
+        reason=f"{' and '.join(missing)} not installed; run: {install}",
+    )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
 
 
 # --- the command line --------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import Sender
+from lmmbench.net.http import Response, Sender
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
 
@@ -54,10 +54,16 @@ SHORTEST_KEY = 8
 """Characters. Every vendor's keys are longer."""
 
 
+class Carrier(Protocol):
+    """What takes a request to a server and brings the reply as it is: our own Sender, or a vendor's client."""
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response: ...
+
+
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
-    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Sender, url: str, key: str) -> None:
+    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Carrier, url: str, key: str) -> None:
         self._model = model
         self._endpoint = endpoint
         self._dialect = dialect
@@ -101,6 +107,19 @@ class HttpProvider:
         """The session is the sender's."""
 
 
+class SdkProvider(HttpProvider):
+    """The same, carried by the vendor's own client, which is this provider's alone."""
+
+    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, url: str, key: str) -> None:
+        from lmmbench.providers.sdk import SdkSender
+
+        self._sdk = SdkSender(endpoint.api, url, key)
+        super().__init__(model, endpoint, dialect, self._sdk, url, key)
+
+    async def close(self) -> None:
+        await self._sdk.close()
+
+
 def lacks_input(model: Model, request: Request) -> str:
     """Why a question's media cannot be taken by this model, "" when they can."""
     for media in request.media:
@@ -114,7 +133,10 @@ def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> 
     """The provider of a configured model. Raises UsageError when a model file is missing or a key is malformed."""
     if endpoint.api in DIALECTS:
         url, key = config.base_url(endpoint_id, endpoint), config.key(endpoint_id, endpoint)
-        return HttpProvider(model, endpoint, DIALECTS[endpoint.api], sender, url, key)
+        dialect = DIALECTS[endpoint.api]
+        if endpoint.transport == "sdk":
+            return _sdk_provider(model, endpoint_id, endpoint, dialect, url, key)
+        return HttpProvider(model, endpoint, dialect, sender, url, key)
     if endpoint.api == "baseline":
         return baseline.Baseline(model)
     if endpoint.api == "embedded":
@@ -125,3 +147,15 @@ def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> 
         provider: Provider = entry.load()(model, endpoint_id, endpoint, sender)
         return provider
     raise UsageError(f"no provider speaks the api {endpoint.api!r}")
+
+
+def _sdk_provider(
+    model: Model, endpoint_id: str, endpoint: Endpoint, dialect: Dialect, url: str, key: str
+) -> SdkProvider:
+    try:
+        return SdkProvider(model, endpoint, dialect, url, key)
+    except ImportError as e:
+        raise UsageError(
+            f"endpoint {endpoint_id!r} has transport: sdk, and the vendor's client is not installed ({e}); "
+            f"run: {config.INSTALL_SDK}"
+        ) from None
