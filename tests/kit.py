@@ -5,6 +5,7 @@ Importing this module takes keys, proxies and lmmbench's own variables out of th
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -23,6 +24,10 @@ from rich.console import Console
 
 from lmmbench import bench, config, journal, packs, plan, results
 from lmmbench.canon import sha256
+from lmmbench.faults import Fault
+from lmmbench.net.http import Sender
+from lmmbench.providers import make
+from lmmbench.types import Capabilities, Endpoint, Item, Media, Model, Provenance, Reply, Request
 
 ROOT = Path(__file__).parents[1]
 
@@ -189,6 +194,45 @@ def run_here(
     reason, caught = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))
     published = bench.publish(folder, run_plan, chosen, cwd / "tasks")
     return Ran(folder, bench.exit_code(published, caught, reason, min_coverage), reason, published.counts)
+
+
+# --- one ask -----------------------------------------------------------------------------------------
+
+PIXEL = Media("image/png", b"\x89PNG\r\n\x1a\n\xfb\xff\xfe", "0" * 64)
+"""Not an image, but bytes whose base64 has every letter that its alphabets write differently."""
+
+
+def request(user: str = "안녕하십니까?", *media: Media) -> Request:
+    """An open question, as it is put to a model."""
+    asked = Item("q", "s", "open", "c", {}, ("x",), Provenance("2026-11-01", "the tests", "made up", (), "recall"))
+    return Request("p", asked, 0, "한국어로 답하십시오.", user, (), max_output_tokens=64, seed=3, media=media)
+
+
+def ask(
+    api: str, transport: Any, url: str, times: int = 1, *, key_env: str = "SIM_API_KEY", timeout_s: float = 10,
+    asked: Request | None = None, headers: Mapping[str, str] | None = None, can: Capabilities | None = None,
+) -> list[Reply | Fault]:  # fmt: skip
+    """Ask `sim-a` at the server's `url` so many times, one after the other, by one transport; faults are returned."""
+    base_url = f"{url}/sim" + ("/v1" if api == "openai-chat" else "")
+    endpoint = Endpoint(
+        api, base_url, key_env=key_env, transport=transport, timeout_s=timeout_s, headers=dict(headers or {})
+    )
+    can = can or config.PLAIN.get(api, Capabilities())
+    model = Model("sim", "sim-a", "Simulated", "Sim", "overseas", ("text", "image"), capabilities=can)
+
+    async def main() -> list[Reply | Fault]:
+        outcomes: list[Reply | Fault] = []
+        async with Sender() as sender:
+            provider = make(model, "sim", endpoint, sender)
+            for _ in range(times):
+                try:
+                    outcomes.append(await provider.ask(asked or request()))
+                except Fault as fault:
+                    outcomes.append(fault)
+            await provider.close()
+        return outcomes
+
+    return asyncio.run(main())
 
 
 # --- a run's files -----------------------------------------------------------------------------------

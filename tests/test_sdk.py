@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import sys
@@ -13,58 +12,14 @@ import pytest
 
 from lmmbench import cli, config
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import MAX_BODY, Sender
-from lmmbench.providers import make
-from lmmbench.types import Capabilities, Endpoint, Item, Media, Model, Provenance, Reply, Request
+from lmmbench.net.http import MAX_BODY
+from lmmbench.types import Reply
 from tests import kit
 from tests.fake_server import Answer, FakeServer
 
 needs_sdk = kit.needs("openai", "google.genai", install=config.INSTALL_SDK)
 KEY = "sk-sim-0123456789abcdef"
 APIS = pytest.mark.parametrize("api", config.SDK_APIS)
-PIXEL = Media("image/png", b"\x89PNG\r\n\x1a\n", "0" * 64)
-
-
-def request(user: str = "안녕하십니까?", *media: Media) -> Request:
-    item = Item("q", "s", "open", "c", {}, ("x",), Provenance("2026-11-01", "the tests", "made up", (), "recall"))
-    return Request("p", item, 0, "한국어로 답하십시오.", user, (), max_output_tokens=64, seed=3, media=media)
-
-
-def base_url(api: str, url: str) -> str:
-    return f"{url}/sim" + ("/v1" if api == "openai-chat" else "")
-
-
-def ask(
-    api: str, transport: Any, url: str, times: int = 1, *, key_env: str = "SIM_API_KEY", timeout_s: float = 10,
-    asked: Request | None = None, headers: dict[str, str] | None = None,
-) -> list[Reply | Fault]:  # fmt: skip
-    """Ask the server at `url` so many times, one after the other, by one transport; faults are returned."""
-    endpoint = Endpoint(
-        api, base_url(api, url), key_env=key_env, transport=transport, timeout_s=timeout_s, headers=headers or {}
-    )
-    model = Model(
-        "sim",
-        "sim-a",
-        "Simulated",
-        "Sim",
-        "overseas",
-        ("text", "image"),
-        capabilities=config.PLAIN.get(api, Capabilities()),
-    )
-
-    async def main() -> list[Reply | Fault]:
-        outcomes: list[Reply | Fault] = []
-        async with Sender() as sender:
-            provider = make(model, "sim", endpoint, sender)
-            for _ in range(times):
-                try:
-                    outcomes.append(await provider.ask(asked or request()))
-                except Fault as fault:
-                    outcomes.append(fault)
-            await provider.close()
-        return outcomes
-
-    return asyncio.run(main())
 
 
 def told(outcome: Reply | Fault) -> Any:
@@ -108,7 +63,7 @@ def test_whoever_carries_it_the_outcome_is_the_same(api: str) -> None:
     """Every reply and everything that goes wrong on the wire is one answer or one fault, by both transports alike, and
     each ask is one request: no retry, no redirect, no continuation behind the runner's back."""
     with FakeServer([*answers(), *answers()]) as server:
-        outcomes = {t: [told(o) for o in ask(api, t, server.url, len(answers()))] for t in ("http", "sdk")}
+        outcomes = {t: [told(o) for o in kit.ask(api, t, server.url, len(answers()))] for t in ("http", "sdk")}
         assert len(server.history) == 2 * len(answers())
     for answer, http, sdk in zip(answers(), outcomes["http"], outcomes["sdk"], strict=True):
         assert sdk == http, answer
@@ -120,7 +75,7 @@ def test_whoever_carries_it_the_outcome_is_the_same(api: str) -> None:
 def test_the_total_deadline_holds(api: str) -> None:
     """A server that says nothing is a timeout that may have been billed."""
     with FakeServer([Answer(end="never")]) as server:
-        assert told(*ask(api, "sdk", server.url, timeout_s=0.3)) == ("timeout", None, True, "no whole reply within 0.3 s")  # fmt: skip
+        assert told(*kit.ask(api, "sdk", server.url, timeout_s=0.3)) == ("timeout", None, True, "no whole reply within 0.3 s")  # fmt: skip
         assert len(server.history) == 1
 
 
@@ -130,8 +85,8 @@ def test_what_never_came_about_is_unreachable_or_misconfigured(api: str) -> None
     """A closed port is unreachable, plain HTTP where TLS was meant is an entry that is wrong; neither was billed."""
     with FakeServer() as gone:
         url = gone.url
-        assert told(*ask(api, "sdk", url.replace("http:", "https:")))[:3] == ("config", None, False)
-    assert told(*ask(api, "sdk", url))[:3] == ("unreachable", None, False)
+        assert told(*kit.ask(api, "sdk", url.replace("http:", "https:")))[:3] == ("config", None, False)
+    assert told(*kit.ask(api, "sdk", url))[:3] == ("unreachable", None, False)
 
 
 @needs_sdk
@@ -141,10 +96,10 @@ def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pyt
     nothing about this machine; a key that lies about in the environment goes nowhere."""
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.setenv(name, "sk-of-someone-else")
-    asked = request("그림에 무엇이 있습니까?", PIXEL)
+    asked = kit.request("그림에 무엇이 있습니까?", kit.PIXEL)
     with FakeServer() as server:
         for transport in ("http", "sdk"):
-            ask(api, transport, server.url, asked=asked, headers={"X-Team": "bench"})
+            kit.ask(api, transport, server.url, asked=asked, headers={"X-Team": "bench"})
         ours, theirs = server.history
     for name in ("authorization", "x-goog-api-key", "content-type", "x-team"):
         assert ours.headers.get(name) == theirs.headers.get(name)
@@ -159,7 +114,7 @@ def test_a_server_without_a_key_gets_none(monkeypatch: pytest.MonkeyPatch) -> No
     """OpenAI's client would send OPENAI_API_KEY to whatever base_url it is given."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with FakeServer() as server:
-        ask("openai-chat", "sdk", server.url, key_env="")
+        kit.ask("openai-chat", "sdk", server.url, key_env="")
         assert "authorization" not in server.history[0].headers
 
 
@@ -169,7 +124,7 @@ def test_settings_of_the_client_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "org-sim")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway-Team: bench")
     with FakeServer() as server:
-        ask("openai-chat", "sdk", server.url)
+        kit.ask("openai-chat", "sdk", server.url)
         got = server.history[0].headers
     assert (got["openai-organization"], got["x-gateway-team"]) == ("org-sim", "bench")
 
@@ -197,7 +152,7 @@ def test_workload_identity_of_google_cloud(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "account.json").write_text(json.dumps(account), encoding="utf-8")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "sim")
-        replies = ask("gemini", "sdk", server.url, 2, key_env="")
+        replies = kit.ask("gemini", "sdk", server.url, 2, key_env="")
         paths = [x.path for x in server.history]
     assert [r.text for r in replies if isinstance(r, Reply)] == ["받은 것: Bearer [key]"] * 2
     assert paths[0] == "/token" and len(paths) == 3
@@ -212,9 +167,9 @@ def test_credentials_that_are_not_there_are_a_fault_of_the_account(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
     with FakeServer() as server:
         with pytest.raises(UsageError, match="set GOOGLE_CLOUD_PROJECT"):
-            ask("gemini", "sdk", server.url, key_env="")
+            kit.ask("gemini", "sdk", server.url, key_env="")
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "sim")
-        (fault,) = ask("gemini", "sdk", server.url, key_env="")
+        (fault,) = kit.ask("gemini", "sdk", server.url, key_env="")
         assert isinstance(fault, Fault) and fault.kind == "auth" and "nothing.json" in fault.message
         assert server.history == []
 
