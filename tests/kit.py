@@ -106,10 +106,10 @@ def _write_yaml(path: Path, data: Any) -> None:
 
 def needs(*modules: str, install: str) -> pytest.MarkDecorator:
     """Skips a test, with the line that installs them, where modules are not there; with CI=true it fails instead."""
-    missing = [name for name in modules if not _installed(name)]
+    absent = [name for name in modules if not _installed(name)]
     return pytest.mark.skipif(
-        bool(missing) and os.environ.get("CI") != "true",
-        reason=f"{' and '.join(missing)} not installed; run: {install}",
+        bool(absent) and os.environ.get("CI") != "true",
+        reason=f"{' and '.join(absent)} not installed; run: {install}",
     )
 
 
