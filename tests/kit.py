@@ -6,13 +6,16 @@ Importing this module takes keys, proxies and lmmbench's own variables out of th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,6 +121,21 @@ def _installed(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # not even the package around it
         return False
+
+
+class _NoTls(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(10_000)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@contextlib.contextmanager
+def without_tls() -> Iterator[str]:
+    """The https:// address of a server that answers in plain HTTP."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _NoTls) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 # --- the command line --------------------------------------------------------------------------------

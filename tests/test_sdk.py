@@ -84,9 +84,18 @@ def test_the_total_deadline_holds(api: str) -> None:
 def test_what_never_came_about_is_unreachable_or_misconfigured(api: str) -> None:
     """A closed port is unreachable, plain HTTP where TLS was meant is an entry that is wrong; neither was billed."""
     with FakeServer() as gone:
-        url = gone.url
-        assert told(*kit.ask(api, "sdk", url.replace("http:", "https:")))[:3] == ("config", None, False)
-    assert told(*kit.ask(api, "sdk", url))[:3] == ("unreachable", None, False)
+        closed = gone.url
+    with kit.without_tls() as plain:
+        for url, kind in ((closed, "unreachable"), (plain, "config")):
+            assert told(*kit.ask(api, "sdk", url))[:3] == told(*kit.ask(api, "http", url))[:3] == (kind, None, False)
+
+
+@needs_sdk
+def test_a_handshake_that_never_ends_is_a_timeout() -> None:
+    """What a TLS library says while it waits is no verdict on the endpoint."""
+    with FakeServer() as server:  # waits for the end of a request that TLS never writes
+        url = server.url.replace("http:", "https:")
+        assert told(*kit.ask("openai-chat", "sdk", url, timeout_s=0.5))[0] == "timeout"
 
 
 @needs_sdk

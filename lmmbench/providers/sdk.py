@@ -96,7 +96,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     inner = error.__cause__ or error.__context__
     if inner is not None:
         yield from _chain(inner)
-    yield error
+    if not isinstance(error, ssl.SSLWantReadError | ssl.SSLWantWriteError):  # a handshake that goes on is none
+        yield error
 
 
 class _Tap(httpx2.AsyncBaseTransport):
