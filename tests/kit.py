@@ -10,7 +10,9 @@ import contextlib
 import io
 import json
 import os
+import socket
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -123,18 +125,30 @@ def _installed(module: str) -> bool:
         return False
 
 
-class _NoTls(socketserver.BaseRequestHandler):
+class _Refuses(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.recv(10_000)
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+class _Server(socketserver.ThreadingTCPServer):
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        raw, address = super().get_request()
+        return (self.tls.wrap_socket(raw, server_side=True) if self.tls else raw), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that breaks off is what these tests are about."""
+
+
 @contextlib.contextmanager
-def without_tls() -> Iterator[str]:
-    """The https:// address of a server that answers in plain HTTP."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _NoTls) as server:
+def tcp_server(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """The port of a server that answers anything with a plain 400, inside TLS or outside."""
+    with _Server(("127.0.0.1", 0), _Refuses) as server:
+        server.tls = tls
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"https://127.0.0.1:{server.server_address[1]}"
+        yield server.server_address[1]
         server.shutdown()
 
 

@@ -166,7 +166,8 @@ def test_what_cannot_be_connected_to(here: Path, capsys: pytest.CaptureFixture[s
     """A closed port and plain HTTP where https was meant, each with its own next action."""
     with FakeServer() as gone:
         closed = gone.url
-    with kit.without_tls() as plain:
+    with kit.tcp_server() as port:
+        plain = f"https://127.0.0.1:{port}"
         for url, kind, word in ((closed, "unreachable", "start the server"), (plain, "config", "https://")):
             providers(here, "http://127.0.0.1:9", keyed={"base_url": url + "/v1"})
             code, found = findings(capsys, "--models", "sim-keyed")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import ssl
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +89,46 @@ def test_what_never_came_about_is_unreachable_or_misconfigured(api: str) -> None
     """A closed port is unreachable, plain HTTP where TLS was meant is an entry that is wrong; neither was billed."""
     with FakeServer() as gone:
         closed = gone.url
-    with kit.without_tls() as plain:
+    with kit.tcp_server() as port:
+        plain = f"https://127.0.0.1:{port}"
         for url, kind in ((closed, "unreachable"), (plain, "config")):
             assert told(*kit.ask(api, "sdk", url))[:3] == told(*kit.ask(api, "http", url))[:3] == (kind, None, False)
+
+
+@contextlib.contextmanager
+def self_signed(folder: Path) -> Iterator[str]:
+    """The address of a TLS server whose certificate nobody has vouched for."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number(), *_DAYS)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem += made.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    (folder / "server.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    with kit.tcp_server(context) as port:
+        yield f"https://localhost:{port}"
+
+
+_DAYS = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC))
+
+
+@needs_sdk
+@APIS
+def test_a_certificate_that_nobody_vouches_for(api: str, tmp_path: Path) -> None:
+    """The entry or the machine's store is wrong: no retry helps, and the sentence says certificate."""
+    with self_signed(tmp_path) as url:
+        for transport in ("http", "sdk"):
+            (fault,) = kit.ask(api, transport, url)
+            assert isinstance(fault, Fault)
+            assert (fault.kind, fault.maybe_billed) == ("config", False) and "certificate" in fault.message
 
 
 @needs_sdk
