@@ -17,6 +17,7 @@ from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Response, Sender
+from lmmbench.net.keys import hide
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
 
@@ -50,10 +51,6 @@ class Dialect(Protocol):
 DIALECTS: dict[str, Dialect] = {"openai-chat": openai_chat, "gemini": gemini}
 
 
-SHORTEST_KEY = 8
-"""Characters. Every vendor's keys are longer."""
-
-
 class Carrier(Protocol):
     """What takes a request to a server and brings the reply as it is: our own Sender, or a vendor's client."""
 
@@ -80,7 +77,7 @@ class HttpProvider:
         url = self._url + call.path
         started = time.perf_counter()
         response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
-        body = self._without_key(response.body)
+        body = hide(self._key, response.body)
         try:
             reply = self._dialect.decode(response.status, response.headers, body, self._model)
         except Fault as fault:
@@ -97,11 +94,6 @@ class HttpProvider:
         if status not in (404, 405) or not bare or "model" in message.lower():
             return ""
         return f"; is /v1 missing at the end of the base_url of {self._model.endpoint!r}?"
-
-    def _without_key(self, body: bytes) -> bytes:
-        """Servers echo keys, in errors and elsewhere: the value is taken out before anything is read, cut or kept.
-        A short one is a local server's placeholder (`EMPTY`), and a word like any other."""
-        return body.replace(self._key.encode(), b"[key]") if len(self._key) >= SHORTEST_KEY else body
 
     async def close(self) -> None:
         """The session is the sender's."""

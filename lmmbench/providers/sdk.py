@@ -22,6 +22,7 @@ import httpx2
 
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY, Response, _proxy, _system_certificates
+from lmmbench.net.keys import hide
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -76,8 +77,7 @@ class SdkSender:
         return Fault("auth" if credentials else "adapter", self._said(error))
 
     def _said(self, error: BaseException) -> str:
-        said = f"{error.__class__.__name__}: {error}"
-        return said.replace(self._key, "[key]") if self._key else said
+        return hide(self._key, f"{error.__class__.__name__}: {error}".encode()).decode()
 
 
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
@@ -121,10 +121,11 @@ class _Tap(httpx2.AsyncBaseTransport):
             body = await _read(reply)
         finally:
             await raw.aclose()
-        for secret in _secrets(request):
-            body = body.replace(secret, b"[key]")
-        _replies.get().append(Response(reply.status_code, reply.headers, body))
-        plain = [(k, v) for k, v in reply.headers.multi_items() if k not in ("content-encoding", "content-length")]
+        keys = _keys(request)
+        headers = [(k, _hide(keys, v.encode()).decode()) for k, v in reply.headers.multi_items()]
+        body = _hide(keys, body)
+        _replies.get().append(Response(reply.status_code, httpx2.Headers(headers), body))
+        plain = [(k, v) for k, v in headers if k not in ("content-encoding", "content-length")]
         return httpx2.Response(reply.status_code, headers=plain, content=body)
 
     async def aclose(self) -> None:
@@ -142,11 +143,15 @@ async def _read(reply: httpx2.Response) -> bytes:
     return b"".join(chunks)
 
 
-def _secrets(request: httpx2.Request) -> list[bytes]:
-    """Values that this request proved itself with: only here are those known that a client found by itself. A short
-    one is a local server's placeholder, and a word like any other."""
-    values = [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
-    return [v.encode() for v in values if len(v) >= 8]
+def _keys(request: httpx2.Request) -> list[str]:
+    """What this request proved itself with: only here are the tokens known that a client found by itself."""
+    return [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
+
+
+def _hide(keys: list[str], value: bytes) -> bytes:
+    for key in keys:
+        value = hide(key, value)
+    return value
 
 
 class _OpenAI:
