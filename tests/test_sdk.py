@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -157,6 +158,34 @@ def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pyt
     own = set(theirs.headers) - set(ours.headers)
     assert own <= {"connection"}, own
     assert "sk-of-someone-else" not in str(theirs.headers)
+
+
+@needs_sdk
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [("openai-chat", "/chat/completions"), ("gemini", "/v1beta/models/m:streamGenerateContent?alt=sse")],
+)
+def test_a_body_is_seen_as_it_arrives(api: str, path: str) -> None:
+    """Whoever measures a stream sees its bytes before the client does, and may say that this is all."""
+    from lmmbench.providers.sdk import SdkSender
+
+    seen: list[bytes] = []
+
+    def see(piece: bytes) -> bool:
+        seen.append(piece)
+        return False
+
+    async def main(url: str) -> bytes:
+        sender = SdkSender(api, url, KEY)
+        reply = await sender.send(url + path, {}, b"{}", 10, see)
+        await sender.close()
+        return reply.body
+
+    with FakeServer(
+        [Answer(body='data: {"candidates": [\n\n', headers={"Content-Type": "text/event-stream"})]
+    ) as server:
+        assert asyncio.run(main(server.url)) == b"".join(seen) == b'data: {"candidates": [\n\n'
+        assert [x.path for x in server.history] == [path]
 
 
 @needs_sdk

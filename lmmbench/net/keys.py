@@ -6,9 +6,25 @@ import html
 import re
 from functools import cache
 
+from multidict import CIMultiDict
+
+from lmmbench.net.http import Response
+
 SHORTEST = 8
 """Characters. Every vendor's keys are longer; a shorter one is a local server's placeholder (`EMPTY`), and a word like
 any other."""
+
+
+def without_key(key: str, reply: Response) -> Response:
+    """The reply with the key taken out of its headers (a request id is kept) and its body."""
+    if len(key) < SHORTEST:
+        return reply
+    headers = CIMultiDict((k, hide(key, v.encode(*_RAW)).decode(*_RAW)) for k, v in reply.headers.items())
+    return Response(reply.status, headers, hide(key, reply.body))
+
+
+_RAW = ("utf-8", "surrogateescape")
+"""How aiohttp reads the bytes of headers."""
 
 
 def hide(key: str, body: bytes) -> bytes:
@@ -21,14 +37,9 @@ def written(key: str) -> re.Pattern[bytes]:
     """A key as it stands, and as JSON (also within JSON), URLs and HTML write it: `/` may be `\\/`, `=` may be `\\u003d`."""
 
     def character(c: str) -> str:
-        code = f"{ord(c):02x}"
-        forms = (
-            rf"\\+u00(?i:{code})",
-            f"%(?:25)*(?i:{code})",
-            re.escape(html.escape(c)),
-            f"&#{ord(c)};",
-            rf"\\*{re.escape(c)}",
-        )
+        code, entity = f"{ord(c):02x}", html.escape(c)
+        forms = [rf"\\+u00(?i:{code})", f"%(?:25)*(?i:{code})", f"&#{ord(c)};", rf"\\*{re.escape(c)}"]
+        forms = [entity, *forms] if entity != c else forms
         return c if c.isalnum() else f"(?:{'|'.join(forms)})"
 
     return re.compile("".join(map(character, key)).encode())

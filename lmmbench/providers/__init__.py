@@ -17,7 +17,7 @@ from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Response, Sender
-from lmmbench.net.keys import hide
+from lmmbench.net.keys import without_key
 from lmmbench.providers import baseline, gemini, openai_chat
 from lmmbench.types import Call, Endpoint, Model, Reply, Request
 
@@ -77,9 +77,9 @@ class HttpProvider:
         url = self._url + call.path
         started = time.perf_counter()
         response = await self._sender.send(url, {**call.headers, **self._headers}, call.body, self._endpoint.timeout_s)
-        body = hide(self._key, response.body)
+        response = without_key(self._key, response)
         try:
-            reply = self._dialect.decode(response.status, response.headers, body, self._model)
+            reply = self._dialect.decode(response.status, response.headers, response.body, self._model)
         except Fault as fault:
             fault.message += self._hint(response.status, fault.message)
             raise

@@ -14,28 +14,33 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
+from multidict import CIMultiDict
 
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY, Response, _proxy, _system_certificates
-from lmmbench.net.keys import hide
+from lmmbench.net.keys import hide, without_key
 
 if TYPE_CHECKING:
     from google.genai import Client
     from openai import AsyncOpenAI
 
 CONNECT_S = 20.0
-_GEMINI_URL = re.compile(r"/(?P<version>v\w+)/models/(?P<model>.+):generateContent")
+_GEMINI_URL = re.compile(r"/(?P<version>v\w+)/models/(?P<model>.+):(?P<how>generateContent|streamGenerateContent)")
 _TELEMETRY = ("x-stainless-", "x-goog-api-client")
 """Headers that describe this machine and nothing of the question: operating system, processor, Python."""
 _CREDENTIALS = ("authorization", "x-goog-api-key", "api-key")
 
+Watch = Callable[[bytes], bool]
+"""Sees each piece of a body as it arrives, and says whether the answer is whole with it."""
+
 _replies: ContextVar[list[Response]] = ContextVar("replies")
 """What came back for the ask of this task; the last one counts (a client may fetch a token first)."""
+_watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 
 
 class SdkSender:
@@ -49,10 +54,13 @@ class SdkSender:
         self._http = httpx2.AsyncClient(transport=_Tap(base_url), trust_env=False, follow_redirects=False)
         self._carrier = (_OpenAI if api == "openai-chat" else _Gemini)(base_url, key, self._http)
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response:
+    async def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
+    ) -> Response:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds. Every HTTP status is returned."""
         replies: list[Response] = []
         _replies.set(replies)
+        _watching.set(watch)
         try:
             async with asyncio.timeout(deadline_s):
                 await self._carrier.post(url, dict(headers), body)
@@ -118,21 +126,21 @@ class _Tap(httpx2.AsyncBaseTransport):
         raw = await self._wire.handle_async_request(request)
         reply = httpx2.Response(raw.status_code, headers=raw.headers, stream=raw.stream, request=request)
         try:
-            body = await _read(reply)
+            whole = Response(reply.status_code, CIMultiDict(reply.headers.multi_items()), await _read(reply))
         finally:
             await raw.aclose()
-        keys = _keys(request)
-        headers = [(k, _hide(keys, v.encode()).decode()) for k, v in reply.headers.multi_items()]
-        body = _hide(keys, body)
-        _replies.get().append(Response(reply.status_code, httpx2.Headers(headers), body))
-        plain = [(k, v) for k, v in headers if k not in ("content-encoding", "content-length")]
-        return httpx2.Response(reply.status_code, headers=plain, content=body)
+        for key in _keys(request):
+            whole = without_key(key, whole)
+        _replies.get().append(whole)
+        headers = [(k, v) for k, v in whole.headers.items() if k not in ("content-encoding", "content-length")]
+        return httpx2.Response(whole.status, headers=headers, content=whole.body)
 
     async def aclose(self) -> None:
         await self._wire.aclose()
 
 
 async def _read(reply: httpx2.Response) -> bytes:
+    watch = _watching.get()
     chunks: list[bytes] = []
     size = 0
     async for chunk in reply.aiter_bytes():
@@ -140,18 +148,14 @@ async def _read(reply: httpx2.Response) -> bytes:
         if size > MAX_BODY:
             raise Fault("invalid", f"the reply is larger than {MAX_BODY} bytes", maybe_billed=True)
         chunks.append(chunk)
+        if watch and watch(chunk):
+            break
     return b"".join(chunks)
 
 
 def _keys(request: httpx2.Request) -> list[str]:
     """What this request proved itself with: only here are the tokens known that a client found by itself."""
     return [request.headers[name].rpartition(" ")[2] for name in _CREDENTIALS if name in request.headers]
-
-
-def _hide(keys: list[str], value: bytes) -> bytes:
-    for key in keys:
-        value = hide(key, value)
-    return value
 
 
 class _OpenAI:
@@ -209,10 +213,15 @@ class _Gemini:
             ),
             automatic_continuation=False,
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-            should_return_http_response=True,
+            should_return_http_response=match["how"] == "generateContent",
         )
         # the contents are those of the body; the client only asks that there be some
-        await self._client.aio.models.generate_content(model=match["model"], contents="-", config=config)
+        asked: dict[str, Any] = {"model": match["model"], "contents": "-", "config": config}
+        if match["how"] == "generateContent":
+            await self._client.aio.models.generate_content(**asked)
+        else:
+            async for _ in await self._client.aio.models.generate_content_stream(**asked):
+                pass
 
 
 def _google_cloud() -> tuple[str, str]:
