@@ -23,7 +23,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) -e ".[local,dev]"
+	$(PIP) -e ".[local,sdk,dev]"
 	@touch $@
 
 bench: $(VENV)/.run ## ask a real model Korean questions, LIMIT=36 a pack (no key, no network); MODELS=a,b for others

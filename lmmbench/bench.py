@@ -69,22 +69,30 @@ class Execution:
 # --- choosing ----------------------------------------------------------------------------------------
 
 
+def wanted_models(named: str | None, cfg: config.Config) -> list[str]:
+    """The ids of `--models`, or of every configured model. Raises UsageError for a name that is none."""
+    if named is None:
+        return list(cfg.models)
+    wanted = list(dict.fromkeys(m.strip() for m in named.split(",") if m.strip()))
+    if not wanted:
+        raise UsageError("--models names no model; see: lmmbench list models")
+    for name in wanted:
+        if name not in cfg.models:
+            if old := retired.became(name, today()):
+                raise UsageError(f"no model is called {name!r}; {old}")
+            raise UsageError(f"no model is called {name!r}{nearest(name, cfg.models)}; see: lmmbench list models")
+    return wanted
+
+
 def choose_models(
     named: str | None, cfg: config.Config, *, keys: bool = True
 ) -> tuple[dict[str, PlannedModel], dict[str, str]]:
     """The models that are planned, and those that are skipped with the reason. A model that was named and cannot be
     asked raises UsageError: exit code 2 for a missing key, 4 for a local port that refuses. A dry run (`keys` false)
     plans named models without their keys."""
-    wanted = [m.strip() for m in named.split(",") if m.strip()] if named is not None else list(cfg.models)
-    if named is not None and not wanted:
-        raise UsageError("--models names no model; see: lmmbench list models")
     chosen: dict[str, PlannedModel] = {}
     skipped: dict[str, str] = {}
-    for name in wanted:
-        if name not in cfg.models:
-            if old := retired.became(name, today()):
-                raise UsageError(f"no model is called {name!r}; {old}")
-            raise UsageError(f"no model is called {name!r}{nearest(name, cfg.models)}; see: lmmbench list models")
+    for name in wanted_models(named, cfg):
         model = cfg.models[name]
         endpoint = cfg.endpoints[model.endpoint]
         reason, code = why_not(model, endpoint) if keys or named is None else (_gone(model, endpoint), 2)
@@ -222,7 +230,7 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     tokens_in = tokens_out = 0
     shares: dict[str, float] = {}
     unknown = []
-    keyed = {m: p for m, p in run_plan.models.items() if p.endpoint.key_env}
+    keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint)}
     fed = _prompt_tokens(run_plan, chosen) if keyed else []
     for model_id, planned in keyed.items():
         costs = []

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lmmbench.bench import Execution, Published, RunOptions
+    from lmmbench.doctor import Finding
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
 
@@ -568,6 +569,67 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
         _say(f"lmmbench: {text}")
     _out(f"{len(wrong)} problems" if wrong else "all is well")
     return 2 if wrong else 0
+
+
+@cli.command()
+@click.option(
+    "--models", metavar="IDS", help="Model ids, comma-separated. Default: every model that can be asked from here."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--write", is_flag=True, help="Set `verified` to today in providers.yaml, for the models that answered.")
+@_place_options("providers")
+def doctor(models: str | None, as_json: bool, write: bool, providers: str | None, debug: bool) -> int:
+    """Ask each model one tiny question: reachable, who serves it, how fast, what was dropped, when it retires.
+
+    This costs money: one short prompt and at most 16 tokens of answer (and a model's reasoning) for each keyed model.
+    Exit code 0 if all that were asked answered, 4 if not.
+    """
+    from lmmbench import config
+    from lmmbench import doctor as doctors
+
+    path = places.providers_file(providers)
+    cfg = config.load(path)
+    if write:
+        doctors.check_own(path)
+    names, findings = doctors.choose(models, cfg)
+    _say(f"providers: {path} · {doctors.price_text(names, cfg)}")
+    findings += doctors.examine(names, cfg, lambda f: _say(f"{f.model}: {f.state}"))
+    if as_json:
+        import json
+
+        _out(json.dumps(doctors.as_json(findings), ensure_ascii=False, indent=1))
+    else:
+        _print_findings(findings)
+    _note_verified(doctors.to_verify(findings, cfg), path, write)
+    return doctors.exit_code(findings)
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    """Skipped models with the reason, a table of the others, and what to do about those that failed."""
+    from lmmbench import doctor as doctors
+
+    for f in findings:
+        if f.state == "skipped":
+            _out(visible(f"skipped {f.model}: {f.text}"))
+    _console().print(doctors.table(findings))
+    for f in findings:
+        for warning in f.warnings:
+            _out(visible(f"warning: {f.model}: {warning}"))
+        if f.state == "failed":
+            _out(visible(f"failed: {f.text}"))
+
+
+def _note_verified(names: list[str], path: Path, write: bool) -> None:
+    """That real endpoints answered today, in the file or as a hint on stderr."""
+    from lmmbench import bench
+    from lmmbench import doctor as doctors
+
+    day = bench.today()
+    if names and write:
+        doctors.write_verified(path, names, day)
+        _say(f"wrote verified: {day} to {path} for {', '.join(names)}")
+    elif names:
+        _say(f"to keep this: write verified: {day} on the rows of {', '.join(names)} in {path}, or use --write")
 
 
 @cli.command()

@@ -25,6 +25,9 @@ ENTRY_POINTS = "lmmbench.providers"
 REMOTE_APIS = ("openai-chat", "gemini", "clova", "anthropic")
 """Dialects that are spoken over HTTP."""
 APIS = (*REMOTE_APIS, "embedded", "baseline")
+SDK_APIS = ("openai-chat", "gemini")
+"""Where `transport: sdk` has a vendor's client to use."""
+INSTALL_SDK = 'pip install "lmmbench[sdk]"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +244,11 @@ def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:
         raise UsageError(
             f"{where}endpoint {name!r}: api {endpoint.api!r} is none of {', '.join(APIS)}{nearest(endpoint.api, APIS)}"
         )
+    if endpoint.transport == "sdk" and endpoint.api not in SDK_APIS:
+        raise UsageError(
+            f"{where}endpoint {name!r}: transport: sdk is there for {' and '.join(SDK_APIS)}; "
+            f"leave it out for api {endpoint.api}"
+        )
     for key_name in ("concurrency", "timeout_s", "rpm", "tpm"):
         value = getattr(endpoint, key_name)
         if value is not None and not 0 < value < math.inf:
@@ -268,6 +276,11 @@ ADDED = {
     "anthropic": ("/v1", "/v1/messages"),
 }
 """Ends of a path that a dialect puts there itself, by api."""
+
+
+def may_cost(endpoint: Endpoint) -> bool:
+    """Whether an ask may cost money: it takes a key, or the vendor's client brings credentials of its own."""
+    return bool(endpoint.key_env) or (endpoint.api == "gemini" and endpoint.transport == "sdk")
 
 
 def check_url(name: str, endpoint: Endpoint, url: str, where: str = "") -> None:

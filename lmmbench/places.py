@@ -15,6 +15,11 @@ def _shipped(name: str) -> Path:
     return inside if inside.exists() else Path(__file__).parent.parent / name
 
 
+def is_packaged(path: Path) -> bool:
+    """Whether a file belongs to the installed package, which an update replaces."""
+    return path.resolve().is_relative_to(Path(__file__).parent.resolve())
+
+
 def _named(option: str | None, variable: str) -> Path | None:
     """A path that the user named. Raises UsageError when it is not there."""
     for value, how in ((option, "named on the command line"), (os.environ.get(variable), f"named by {variable}")):

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lmmbench import config
 from lmmbench.runner import Lane
 from lmmbench.terminal import visible
 
@@ -44,7 +45,7 @@ def rate(lane: Lane, elapsed: float) -> float:
 
 def money_text(lane: Lane) -> str:
     """What a keyed model has cost so far; nothing for one that costs nothing."""
-    if not lane.gate.endpoint.key_env:
+    if not config.may_cost(lane.gate.endpoint):
         return ""
     return f"${lane.cost_usd:.4f}" if lane.cost_known else "cost unknown"
 

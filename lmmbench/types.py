@@ -125,7 +125,7 @@ class Endpoint:
     base_url: str = ""
     base_url_env: str = ""
     key_env: str = ""
-    transport: Literal["http"] = "http"
+    transport: Literal["http", "sdk"] = "http"
     concurrency: int = 4
     rpm: int | None = None
     tpm: int | None = None

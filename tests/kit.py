@@ -5,22 +5,34 @@ Importing this module takes keys, proxies and lmmbench's own variables out of th
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import json
 import os
+import socket
+import socketserver
+import ssl
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from rich.console import Console
 
 from lmmbench import bench, config, journal, packs, plan, results
 from lmmbench.canon import sha256
+from lmmbench.faults import Fault
+from lmmbench.net.http import Sender
+from lmmbench.providers import make
+from lmmbench.types import Capabilities, Endpoint, Item, Media, Model, Provenance, Reply, Request
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,6 +107,49 @@ class _Plain(yaml.SafeDumper):
 def _write_yaml(path: Path, data: Any) -> None:
     text = yaml.dump(data, Dumper=_Plain, allow_unicode=True, sort_keys=False)
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def needs(*modules: str, install: str) -> pytest.MarkDecorator:
+    """Skips a test, with the line that installs them, where modules are not there; with CI=true it fails instead."""
+    absent = [name for name in modules if not _installed(name)]
+    return pytest.mark.skipif(
+        bool(absent) and os.environ.get("CI") != "true",
+        reason=f"{' and '.join(absent)} not installed; run: {install}",
+    )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
+
+
+class _Refuses(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(10_000)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        raw, address = super().get_request()
+        return (self.tls.wrap_socket(raw, server_side=True) if self.tls else raw), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that breaks off is what these tests are about."""
+
+
+@contextlib.contextmanager
+def tcp_server(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """The port of a server that answers anything with a plain 400, inside TLS or outside."""
+    with _Server(("127.0.0.1", 0), _Refuses) as server:
+        server.tls = tls
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 # --- the command line --------------------------------------------------------------------------------
@@ -173,6 +228,45 @@ def run_here(
     reason, caught = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))
     published = bench.publish(folder, run_plan, chosen, cwd / "tasks")
     return Ran(folder, bench.exit_code(published, caught, reason, min_coverage), reason, published.counts)
+
+
+# --- one ask -----------------------------------------------------------------------------------------
+
+PIXEL = Media("image/png", b"\x89PNG\r\n\x1a\n\xfb\xff\xfe", "0" * 64)
+"""Not an image, but bytes whose base64 has every letter that its alphabets write differently."""
+
+
+def request(user: str = "안녕하십니까?", *media: Media) -> Request:
+    """An open question, as it is put to a model."""
+    asked = Item("q", "s", "open", "c", {}, ("x",), Provenance("2026-11-01", "the tests", "made up", (), "recall"))
+    return Request("p", asked, 0, "한국어로 답하십시오.", user, (), max_output_tokens=64, seed=3, media=media)
+
+
+def ask(
+    api: str, transport: Any, url: str, times: int = 1, *, key_env: str = "SIM_API_KEY", timeout_s: float = 10,
+    asked: Request | None = None, headers: Mapping[str, str] | None = None, can: Capabilities | None = None,
+) -> list[Reply | Fault]:  # fmt: skip
+    """Ask `sim-a` at the server's `url` so many times, one after the other, by one transport; faults are returned."""
+    base_url = f"{url}/sim" + ("/v1" if api == "openai-chat" else "")
+    endpoint = Endpoint(
+        api, base_url, key_env=key_env, transport=transport, timeout_s=timeout_s, headers=dict(headers or {})
+    )
+    can = can or config.PLAIN.get(api, Capabilities())
+    model = Model("sim", "sim-a", "Simulated", "Sim", "overseas", ("text", "image"), capabilities=can)
+
+    async def main() -> list[Reply | Fault]:
+        outcomes: list[Reply | Fault] = []
+        async with Sender() as sender:
+            provider = make(model, "sim", endpoint, sender)
+            for _ in range(times):
+                try:
+                    outcomes.append(await provider.ask(asked or request()))
+                except Fault as fault:
+                    outcomes.append(fault)
+            await provider.close()
+        return outcomes
+
+    return asyncio.run(main())
 
 
 # --- a run's files -----------------------------------------------------------------------------------

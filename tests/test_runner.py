@@ -605,46 +605,6 @@ def test_the_deadline_ends_a_run_in_good_order(home: Path) -> None:
 # --- keys, strange replies ---------------------------------------------------------------------------
 
 
-def everything(run: Path) -> str:
-    """All that a run wrote, with the parquet files unpacked, as one text."""
-    import pyarrow.parquet as pq
-
-    files = [f for f in run.rglob("*") if f.is_file()]
-    tables = [str(pq.ParquetFile(f).read().to_pylist()) for f in files if f.suffix == ".parquet"]
-    return "\n".join([f.read_bytes().decode("latin-1") for f in files] + tables + [f.name for f in files])
-
-
-@pytest.mark.parametrize("api", ["openai-chat", "gemini"])
-def test_a_key_stands_in_no_file_and_no_output(home: Path, api: str) -> None:
-    """The key goes into the request's header and nowhere else, also when a server echoes it: in error texts of any
-    length (where a cut may leave a part of it), in pages, in error objects of a 200, and in an answer."""
-    key = "sk-sim-" + random.Random(7).randbytes(24).hex()  # noqa: S311
-
-    def script(x: Exchange) -> Answer | None:
-        number = int(x.question[1:5])
-        text = "한 " * (number * 5) + f"bad key {key} given"
-        return [
-            Answer(status=413, body={"error": {"message": text}}),
-            Answer(status=413, body=text),
-            Answer(body=f"<html>{text}"),
-            Answer(body={"error": {"code": "request_too_large", "message": text}}),
-            Answer(text=f"{RIGHT} ({key})"),
-            None,
-        ][number % 6]
-
-    with FakeServer(script) as server:
-        providers_yaml(home / "providers.yaml", server.url, api=api, key_env="SIM_KEY")
-        options = ["--tasks", "p", "--limit", "30", "--run-id", "r", "--allow-unknown-cost", "--debug"]
-        done = lmmbench("run", *options, cwd=home, env={"SIM_KEY": key})
-        assert done.returncode == 3, done.stderr
-        assert all(key in str(x.headers) for x in server.history)
-        assert not any(key in x.path or key in str(x.body) for x in server.history)
-        found = everything(home / "results" / "r") + done.stdout + done.stderr
-        pieces = [key[:12], key[20:32], key[-12:]]
-        leaks = [line[:300] for line in found.splitlines() if any(piece in line for piece in pieces)]
-        assert not leaks, "the key, or a part of it"
-
-
 @pytest.mark.parametrize("placeholder", ["A", "EMPTY", "ok"])
 def test_a_placeholder_key_changes_no_answer(home: Path, monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
     """Local servers take any text as a key; hiding keys never touches what a model said or how it was counted."""

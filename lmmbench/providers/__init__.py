@@ -17,6 +17,7 @@ from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Response, Sender, Watch
+from lmmbench.net.keys import hide, without_key
 from lmmbench.net.sse import Event
 from lmmbench.providers import anthropic, baseline, clova, gemini, openai_chat
 from lmmbench.providers.streams import STREAMS, Form, Heard
@@ -57,8 +58,12 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 
-SHORTEST_KEY = 8
-"""Characters. Every vendor's keys are longer."""
+class Carrier(Protocol):
+    """What takes a request to a server and brings the reply as it is: our own Sender, or a vendor's client."""
+
+    async def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
+    ) -> Response: ...
 
 
 def redirect_text(endpoint: str, location: str) -> str:
@@ -74,7 +79,7 @@ def redirect_text(endpoint: str, location: str) -> str:
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
-    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Sender, url: str, key: str) -> None:
+    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Carrier, url: str, key: str) -> None:
         self._model = model
         self._endpoint = endpoint
         self._dialect = dialect
@@ -124,7 +129,7 @@ class HttpProvider:
     def _told(self, form: Form, heard: Heard, headers: Mapping[str, str], broken: Fault | None) -> Reply:
         """The reply that a stream's events tell. What broke the connection is the fault, unless the answer was whole
         before."""
-        events = [Event(self._without_key(event.data.encode()).decode(), event.name) for event in heard.events]
+        events = [Event(hide(self._key, event.data.encode()).decode(), event.name) for event in heard.events]
         try:
             folded = form.fold(events)
         except Fault as fault:
@@ -147,9 +152,9 @@ class HttpProvider:
         return response
 
     def _decode(self, response: Response) -> Reply:
-        body = self._without_key(response.body)
+        response = without_key(self._key, response)
         try:
-            return self._dialect.decode(response.status, response.headers, body, self._model)
+            return self._dialect.decode(response.status, response.headers, response.body, self._model)
         except Fault as fault:
             fault.message += self._hint(response.status, fault.message)
             raise
@@ -161,13 +166,21 @@ class HttpProvider:
             return ""
         return f"; is /v1 missing at the end of the base_url of {self._model.endpoint!r}?"
 
-    def _without_key(self, body: bytes) -> bytes:
-        """Servers echo keys, in errors and elsewhere: the value is taken out before anything is read, cut or kept.
-        A short one is a local server's placeholder (`EMPTY`), and a word like any other."""
-        return body.replace(self._key.encode(), b"[key]") if len(self._key) >= SHORTEST_KEY else body
-
     async def close(self) -> None:
         """The session is the sender's."""
+
+
+class SdkProvider(HttpProvider):
+    """The same, carried by the vendor's own client, which is this provider's alone."""
+
+    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, url: str, key: str) -> None:
+        from lmmbench.providers.sdk import SdkSender
+
+        self._sdk = SdkSender(endpoint.api, url, key)
+        super().__init__(model, endpoint, dialect, self._sdk, url, key)
+
+    async def close(self) -> None:
+        await self._sdk.close()
 
 
 def lacks_input(model: Model, request: Request) -> str:
@@ -190,7 +203,10 @@ def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> 
     """The provider of a configured model. Raises UsageError when a model file is missing or a key is malformed."""
     if endpoint.api in DIALECTS:
         url, key = config.base_url(endpoint_id, endpoint), config.key(endpoint_id, endpoint)
-        return HttpProvider(model, endpoint, DIALECTS[endpoint.api], sender, url, key)
+        dialect = DIALECTS[endpoint.api]
+        if endpoint.transport == "sdk":
+            return _sdk_provider(model, endpoint_id, endpoint, dialect, url, key)
+        return HttpProvider(model, endpoint, dialect, sender, url, key)
     if endpoint.api == "baseline":
         return baseline.Baseline(model)
     if endpoint.api == "embedded":
@@ -201,3 +217,15 @@ def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> 
         provider: Provider = entry.load()(model, endpoint_id, endpoint, sender)
         return provider
     raise UsageError(f"no provider speaks the api {endpoint.api!r}")
+
+
+def _sdk_provider(
+    model: Model, endpoint_id: str, endpoint: Endpoint, dialect: Dialect, url: str, key: str
+) -> SdkProvider:
+    try:
+        return SdkProvider(model, endpoint, dialect, url, key)
+    except ImportError as e:
+        raise UsageError(
+            f"endpoint {endpoint_id!r} has transport: sdk, and the vendor's client is not installed ({e}); "
+            f"run: {config.INSTALL_SDK}"
+        ) from None
