@@ -37,8 +37,11 @@ def _files(path: Path) -> list[Path]:
     return sorted(path.glob("models/*.parquet")) or sorted(path.glob("*/models/*.parquet"))
 
 
-def matrix(run: str | Path) -> pd.DataFrame:
-    """A run's matrix as a DataFrame, with the columns of matrix.parquet. `run`: a run's folder."""
+def matrix(*runs: str | Path) -> pd.DataFrame:
+    """The matrix of one or more runs as a DataFrame, with the columns of matrix.parquet. `runs`: runs' folders; several
+    are judged as one field. Raises UsageError when they did not ask the same questions of different models."""
     import pandas as pd
 
-    return pd.DataFrame(matrices.read(Path(run)), columns=matrices.COLUMNS)
+    folders = [Path(run) for run in runs]
+    cells = matrices.read(folders[0]) if len(folders) == 1 else matrices.build(*folders)
+    return pd.DataFrame(cells, columns=matrices.COLUMNS)

@@ -20,6 +20,7 @@ from lmmbench.terminal import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lmmbench.analysis.views import Sheet
     from lmmbench.bench import Execution, Published, RunOptions
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
@@ -428,15 +429,27 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
 
 
 def _print_matrix(cells: list[dict[str, Any]], lang: str, simulated: bool) -> None:
-    from lmmbench.analysis import matrix as matrices
+    from lmmbench.analysis import views
 
+    lang = _speakable(lang)
+    _print_sheets(views.models(cells, lang), views.title(lang, simulated))
+
+
+def _speakable(lang: str) -> str:
+    """The language of a view on this terminal."""
     if lang == "ko" and not _can_print("가"):
         _say("this terminal cannot print Hangul, so the words are English; set PYTHONUTF8=1 or a UTF-8 locale")
-        lang = "en"
+        return "en"
+    return lang
+
+
+def _print_sheets(sheets: list[Sheet], title: str) -> None:
+    from lmmbench.analysis import views
+
     console = _console()
-    console.print(matrices.title(lang, simulated))
-    for table in matrices.tables(cells, lang, console.width):
-        console.print(table)
+    console.print(title)
+    for part in views.tables(sheets, console.width):
+        console.print(part)
 
 
 # --- looking ------------------------------------------------------------------------------------------
@@ -452,27 +465,59 @@ def _print_matrix(cells: list[dict[str, Any]], lang: str, simulated: bool) -> No
     show_default=True,
     help="Table, Markdown, JSON, or CSV for spreadsheets.",
 )
+@click.option(
+    "--view",
+    type=click.Choice(["models", "article", "claims"]),
+    default="models",
+    show_default=True,
+    help="Models x cells, strengths and weaknesses by vendor, or what articles claim and what the numbers say.",
+)
 @_lang
 @_place_options("results")
-def matrix(runs: tuple[str, ...], form: str, lang: str, results: str | None, debug: bool) -> None:
-    """Print the matrix of one or more runs. RUN is an id, a path, or `latest`."""
-    import json
+def matrix(runs: tuple[str, ...], form: str, view: str, lang: str, results: str | None, debug: bool) -> None:
+    """Print the matrix of one or more runs. RUN is an id, a path, or `latest`.
 
+    Runs that asked the same questions with the same seed and different models are one field.
+    """
+    where = places.results_dir(results)
+    folders = [places.find_run(name, where) for name in runs]
+    if form == "table":
+        lang = _speakable(lang)
+    shown = _view(view, folders, lang, form)
+    if isinstance(shown, str):
+        _out(shown)
+    else:
+        _print_sheets(*shown)
+
+
+def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[list[Sheet], str]:
+    """A view as the text of a file's format; for a terminal its sheets and their title."""
+    from lmmbench.analysis import article, claims, views
     from lmmbench.analysis import matrix as matrices
 
-    where = places.results_dir(results)
-    cells: list[dict[str, Any]] = []
-    simulated = False
-    for name in runs:
-        folder = places.find_run(name, where)
-        cells += matrices.read(folder)
-        manifest = folder / "run.json"
-        simulated = simulated or (manifest.is_file() and bool(json.loads(manifest.read_bytes())["simulated"]))
-    if form == "table":
-        _print_matrix(cells, lang, simulated)
+    if view == "claims":
+        found = claims.answers(folders)
+        sheets, data = claims.sheets(found, lang), claims.data(found)
     else:
-        text = {"md": lambda: matrices.markdown(cells, lang, simulated), "json": lambda: matrices.as_json(cells), "csv": lambda: matrices.as_csv(cells)}[form]()  # fmt: skip
-        _out(text)
+        cells, apart = matrices.together(folders)
+        if apart:
+            _say(f"not one field: {apart}; each run is judged by itself")
+        if view == "models" and form in ("csv", "json"):
+            return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else views.as_json(cells)
+        sheets = views.models(cells, lang, bool(apart)) if view == "models" else article.sheets(cells, lang)
+        data = [] if view == "models" else article.data(cells)
+    if form in ("csv", "json"):
+        return views.sheets_csv(sheets) if form == "csv" else views.as_json(data)
+    heading = views.title(lang, any(_simulated(f) for f in folders), "title" if view == "models" else f"{view}_title")
+    return views.markdown(sheets, heading) if form == "md" else (sheets, heading)
+
+
+def _simulated(folder: Path) -> bool:
+    """Whether a run holds made-up models."""
+    import json
+
+    manifest = folder / "run.json"
+    return manifest.is_file() and bool(json.loads(manifest.read_bytes())["simulated"])
 
 
 @cli.command()

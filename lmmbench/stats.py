@@ -120,7 +120,8 @@ def bootstrap(
 
     def quantiles(sums: Floats, sizes: Floats) -> Floats:
         means = np.concatenate([(drawn @ sums) / (drawn @ sizes) for drawn in _resamples(len(sums), seed)])
-        return np.quantile(means, shares, axis=0)
+        bounds: Floats = np.quantile(means, shares, axis=0)
+        return bounds
 
     wide = [(sums.astype(np.float64), np.broadcast_to(sizes, sums.shape)) for sums, sizes in tables]
     return _side_by_side(wide, [len(sums) for sums, _ in wide], quantiles)
@@ -234,7 +235,8 @@ def _difference(problem: Paired, table: tuple[Integers, Floats], bounds: Floats,
     else:
         still = (sums * sizes[0] == sums[0] * sizes).all(axis=0)
         bounds = np.where(still, _unseen(diff, count), bounds / problem.unit)
-    return Difference(n, count, diff, *bounds, p)
+    low, high, low90, high90 = bounds
+    return Difference(n, count, diff, low, high, low90, high90, p)
 
 
 def _unseen(diff: Floats, clusters: int) -> Floats:
@@ -323,9 +325,9 @@ def mcnemar(better: int, worse: int, mid: bool = False) -> float:
     """
     n, fewer = better + worse, min(better, worse)
     ways = [math.comb(n, k) for k in range(fewer + 1)]
-    whole = min(1.0, 2 * sum(ways) / 2**n)
+    whole = min(1.0, 2 * sum(ways) / (1 << n))
     # the observed table stands in both tails, and where both counts are equal in one
-    half = ways[-1] / 2 ** (n + (better == worse))
+    half = ways[-1] / (1 << (n + (better == worse)))
     return whole - half if mid else whole
 
 

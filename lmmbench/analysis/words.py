@@ -1,0 +1,48 @@
+"""The words of every view, in English and Korean. A label is always a word: colour only repeats it."""
+
+from __future__ import annotations
+
+WORDS: dict[str, dict[str, str]] = {
+    "en": {
+        "model": "model",
+        "title": "Scores 0-100 [95 % interval], n scored · coverage; label and points from the mean of the others",
+        "none": "–",
+        "strength": "strength", "weakness": "weakness", "even": "even", "saturated": "saturated", "thin": "thin", "unclear": "unclear",
+        "detectable": "smallest true difference found 8 times in 10, in points (median of the field, Holm over {family}): {each}",
+        "no_field": "no labels: a field needs three models of region overseas or domestic that scored 90 % of a cell",
+        "conduct": "{pack}: speed, cost, conduct",
+        "latency_p50": "latency\np50 s", "latency_p95": "latency\np95 s", "tokens_per_s": "output\ntoken/s", "cost_per_1k": "US$ per\n1,000",
+        "hangul_per_token": "Hangul\nper token", "refused_rate": "refused\n%", "truncated_rate": "cut off\n%", "parsed_rate": "parsed\n%",
+        "overseas": "overseas", "domestic": "domestic",
+        "vendor": "vendor", "strengths": "strengths", "weaknesses": "weaknesses", "others": "cells without a statement",
+        "not_measured": "not measured", "no_label": "no field",
+        "article_title": "Strengths and weaknesses by region and vendor: labelled cells only, points from the mean of the others [95 % interval]",
+        "article_note": "{strength} and {weakness}: Holm-adjusted p < .05 and at least 5 points, on at least 80 scored answers of 40 clusters",
+        "claims_title": "What the articles claim, and what these runs say to it",
+        "claim": "claim", "about": "about", "verdict": "verdict", "numbers": "the numbers",
+        "supported": "supported", "contradicted": "contradicted", "inconclusive": "inconclusive", "not measured": "not measured",
+        "all": "all", "untestable": "no run can measure this", "local": "no local server was asked", "more": "and {n} more: --format json",
+        "domestic_less_overseas": "domestic less overseas",
+    },
+    "ko": {
+        "model": "모델",
+        "title": "점수 0-100 [95 % 신뢰구간], 채점 문항 수 · 채점률; 이름표와 다른 모델 평균과의 차이(점)",
+        "none": "–",
+        "strength": "강점", "weakness": "과제", "even": "비등", "saturated": "포화", "thin": "부족", "unclear": "불분명",
+        "detectable": "열 번에 여덟 번 찾아낼 수 있는 가장 작은 참 차이(점, 모델들의 중앙값, 비교 {family}개의 Holm 보정): {each}",
+        "no_field": "이름표 없음: 해외·국내 모델 셋 이상이 칸의 90 % 이상을 채점받아야 비교합니다",
+        "conduct": "{pack}: 속도, 비용, 응답 태도",
+        "latency_p50": "지연\np50 초", "latency_p95": "지연\np95 초", "tokens_per_s": "출력\n토큰/초", "cost_per_1k": "1,000문항\nUS$",
+        "hangul_per_token": "토큰당\n한글", "refused_rate": "거절\n%", "truncated_rate": "잘림\n%", "parsed_rate": "답 추출\n%",
+        "overseas": "해외", "domestic": "국내",
+        "vendor": "기업", "strengths": "강점", "weaknesses": "과제", "others": "말하지 않은 칸",
+        "not_measured": "측정 안 됨", "no_label": "비교 모델 부족",
+        "article_title": "지역과 기업별 강점과 과제: 이름표가 붙은 칸만, 다른 모델 평균과의 차이(점) [95 % 신뢰구간]",
+        "article_note": "{strength}과 {weakness}: Holm 보정 p < .05, 5점 이상, 군집 40개 이상의 채점 80건 이상",
+        "claims_title": "기사들의 주장과 이 실행이 말하는 것",
+        "claim": "주장", "about": "대상", "verdict": "판정", "numbers": "근거 수치",
+        "supported": "뒷받침됨", "contradicted": "반박됨", "inconclusive": "판단 유보", "not measured": "측정 안 됨",
+        "all": "전체", "untestable": "실행으로 잴 수 없음", "local": "로컬 서버에 물은 적 없음", "more": "외 {n}건: --format json",
+        "domestic_less_overseas": "국내 − 해외",
+    },
+}  # fmt: skip
