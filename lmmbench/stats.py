@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Table = tuple[Floats, ...]
     Integers = NDArray[np.int64]
 
 Z95 = 1.959963984540054
@@ -118,27 +119,28 @@ def bootstrap(
 
     shares = [tail for level in levels for tail in ((1 - level) / 2, (1 + level) / 2)]
 
-    def quantiles(sums: Floats, sizes: Floats) -> Floats:
-        means = np.concatenate([(drawn @ sums) / (drawn @ sizes) for drawn in _resamples(len(sums), seed)])
+    def quantiles(group: Sequence[Table]) -> Floats:
+        sums, sizes = (np.hstack(parts) for parts in zip(*group, strict=True))
+        owner = np.repeat(np.arange(len(group)), [table[0].shape[1] for table in group])
+        means = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(len(sums), seed)])
         bounds: Floats = np.quantile(means, shares, axis=0)
         return bounds
 
-    wide = [(sums.astype(np.float64), np.broadcast_to(sizes, sums.shape)) for sums, sizes in tables]
-    return _side_by_side(wide, [len(sums) for sums, _ in wide], quantiles)
+    floats = [(sums.astype(np.float64), sizes) for sums, sizes in tables]
+    return _side_by_side(floats, [len(sizes) for _, sizes in tables], quantiles)
 
 
 def _side_by_side(
-    tables: Sequence[tuple[Floats, ...]], heights: Sequence[int], work: Callable[..., Floats]
+    tables: Sequence[Table], heights: Sequence[int], work: Callable[[Sequence[Table]], Floats]
 ) -> list[Floats]:
-    """`work` on all tables of a height (each filled up to it with zeros) as one wide table, which the machine
-    multiplies much faster; the columns of the outcome are handed back to each."""
+    """`work` on all tables of a height (each filled up to it with zeros) at once, since the machine multiplies one wide
+    table much faster than many narrow ones; the columns of the outcome are handed back to each."""
     import numpy as np
 
     found: dict[int, Floats] = {}
     for height in set(heights):
         group = [n for n, h in enumerate(heights) if h == height]
-        filled = [[np.pad(x, ((0, height - len(x)), (0, 0))) for x in tables[n]] for n in group]
-        done = work(*map(np.hstack, zip(*filled, strict=True)))
+        done = work([tuple(np.pad(x, ((0, height - len(x)), (0, 0))) for x in tables[n]) for n in group])
         edges = np.cumsum([tables[n][0].shape[1] for n in group])[:-1]
         found |= zip(group, np.split(done, edges, axis=-1), strict=True)
     return [found[n] for n in range(len(tables))]
@@ -260,7 +262,8 @@ def sign_flip(tables: Sequence[Integers], flips: int = FLIPS, seed: int = 0) -> 
     """
     import numpy as np
 
-    def p(sums: Floats) -> Floats:
+    def p(group: Sequence[Table]) -> Floats:
+        sums = np.hstack([sums for (sums,) in group])
         # a sum of integers below 2**53 is exact in floats in any order, and so as fast as the machine multiplies
         if np.abs(sums).sum(axis=0).max(initial=0) >= 2**51:
             raise OverflowError("the differences are too large to be summed exactly; use fewer items or a smaller unit")

@@ -442,10 +442,12 @@ def _logarithm(runs: Runs, rows: published.Rows, column: str) -> NDArray[np.floa
     """ln of a quantity for each item, nan where it is not known: syllables per input token, or seconds."""
     import numpy as np
 
-    amount = rows.means("input_tokens" if column == "hangul_per_token" else column)
+    ratio = column == "hangul_per_token"
+    amount = rows.means("input_tokens" if ratio else column)
     known = (amount > 0) & (runs.items.hangul > 0)
-    value = np.divide(runs.items.hangul, amount, where=known) if column == "hangul_per_token" else amount
-    return np.where(known, np.log(value, where=known, out=np.zeros(len(known))), np.nan)
+    value = np.full(len(known), np.nan)
+    value[known] = np.log((runs.items.hangul[known] / amount[known]) if ratio else amount[known])
+    return value
 
 
 # --- how they are shown -------------------------------------------------------------------------------
@@ -491,10 +493,10 @@ def text(finding: Finding, lang: str) -> str:
     if finding.low is not None and finding.high is not None:
         ends = (form.format(scale * end).replace("×", "") for end in (finding.low, finding.high))
         said.append(f"[{','.join(ends)}]")
-    said += [f"p={probability(finding.p_adj)}"] if finding.p_adj is not None else []
+    said += [f"p{probability(finding.p_adj)}"] if finding.p_adj is not None else []
     return " ".join([*said, f"n={finding.n}"])
 
 
 def probability(p: float) -> str:
-    """An adjusted p value in three digits."""
-    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+    """An adjusted p value in three digits, with its sign: `=.012`, `<.001`."""
+    return "<.001" if p < 0.001 else "=" + (f"{p:.3f}".lstrip("0") if p < 1 else "1")

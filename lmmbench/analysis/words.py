@@ -5,7 +5,7 @@ from __future__ import annotations
 WORDS: dict[str, dict[str, str]] = {
     "en": {
         "model": "model",
-        "title": "Scores 0-100 [95 % interval], n scored · coverage; label and points from the mean of the others",
+        "title": "Scores 0-100 [95 % interval], n scored · coverage; label, points from the others' mean",
         "none": "–",
         "strength": "strength", "weakness": "weakness", "even": "even", "saturated": "saturated", "thin": "thin", "unclear": "unclear",
         "detectable": "smallest true difference found 8 times in 10, in points (median of the field, Holm over {family}): {each}",
