@@ -42,7 +42,7 @@ class Model:
 
 def _noise(*name: Any) -> random.Random:
     """A stream of its own for each thing that is drawn, so that nothing else moves it."""
-    return random.Random(hashlib.sha256(repr(name).encode()).digest())
+    return random.Random(hashlib.sha256(repr(name).encode()).digest())  # noqa: S311
 
 
 def write_packs(tasks: Path, strata: Mapping[str, Mapping[str, int]], per_cluster: int = 1) -> None:
@@ -72,7 +72,9 @@ def run(
     folder = cwd / "results" / run_id
     bench.prepare_folder(folder, 0, new=True)
     plan.save(run_plan, folder)
-    lines = [journal.line_of(_record(m, s, r, seed, change)) for m, s in models.items() for r in _asked(chosen, repeats)]
+    lines = [
+        journal.line_of(_record(m, s, r, seed, change)) for m, s in models.items() for r in _asked(chosen, repeats)
+    ]
     (folder / "journal" / "main.jsonl").write_bytes(b"".join(lines))
     bench.publish(folder, run_plan, chosen, cwd / "tasks")
     return folder
@@ -86,7 +88,14 @@ def _record(model: str, made: Model, asked: Request, seed: int, change: Change |
     key = {"model": model, "pack": asked.pack, "item": asked.item.id, "trial": asked.trial}
     what = change(model, asked) if change else None
     if what == "error":
-        return {"t": "fail", **key, "kind": "server", "error": "simulated", "billed": False, "at": "2026-11-01T00:00:00+00:00"}
+        return {
+            "t": "fail",
+            **key,
+            "kind": "server",
+            "error": "simulated",
+            "billed": False,
+            "at": "2026-11-01T00:00:00+00:00",
+        }
     syllables = sum("가" <= c <= "힣" for c in asked.system + asked.user)
     reply = Reply(
         f"정답: {LETTERS[asked.order.index(1 if _right(model, made, asked, seed) else 2)]}",

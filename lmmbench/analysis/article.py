@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmmbench.analysis.claims import Family, book
-from lmmbench.analysis.field import REGIONS, Cell
+from lmmbench.analysis.field import REGIONS, Cell, is_simulated
 from lmmbench.analysis.views import Sheet, name
 from lmmbench.analysis.words import WORDS
 
@@ -40,6 +40,7 @@ def _row(family: Family, cells: Sequence[Cell]) -> dict[str, Any]:
     return {
         "region": family.region, "vendor": family.vendor, "family": family.name,
         "models": list(dict.fromkeys(name(c, several) for c in measured)), "measured": bool(measured),
+        "simulated": any(map(is_simulated, measured)),
         "strengths": [_statement(c, several) for c in measured if c["label"] == "strength"],
         "weaknesses": [_statement(c, several) for c in measured if c["label"] == "weakness"],
         "otherwise": dict(silent.most_common()),
@@ -57,7 +58,7 @@ def sheets(cells: Sequence[Cell], lang: str) -> list[Sheet]:
     rows = data(cells)
     note = words["article_note"].format(**words)
     return [
-        Sheet(header, [_texts(r, lang) for r in rows if r["region"] == region], words[region], note * (n == 1), prose=True)
+        Sheet(header, [_texts(r, lang) for r in rows if r["region"] == region], words[region], note * (n == 1), prose=True, titles=words["region"])
         for n, region in enumerate(REGIONS)
     ]  # fmt: skip
 
@@ -65,6 +66,7 @@ def sheets(cells: Sequence[Cell], lang: str) -> list[Sheet]:
 def _texts(row: dict[str, Any], lang: str) -> list[str]:
     words = WORDS[lang]
     who = row["family"] if row["family"] == row["vendor"] else f"{row['vendor']}\n{row['family']}"
+    who += f"\n{words['simulated']}" * row["simulated"]
     if not row["measured"]:
         return [who, words["not_measured"], words["not_measured"], words["none"]]
     labels = {"no field": words["no_label"]}

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -43,6 +44,7 @@ from lmmbench.analysis.field import (
     common,
     flips,
     in_field,
+    is_simulated,
 )
 from lmmbench.analysis.rows import Part, Runs
 from lmmbench.analysis.views import Sheet
@@ -133,13 +135,13 @@ def book() -> Book:
 class Finding:
     """What one part of a claim met. `of`: a model, or `domestic_less_overseas`; `part`: a cell or a column.
 
-    `value` with `low` and `high` (95 %) is a difference in scores (`difference`), a ratio (`ratio`) or a mean (`mean`),
-    null where nothing was measured. `n` counts scored answers of a label, else items."""
+    `value` with `low` and `high` (95 %) is a difference in scores (`difference`), a ratio (`ratio`), a mean (`mean`) or an
+    amount in the column's unit (`amount`), null where nothing was measured. `n` counts scored answers of a label, else items."""
 
     verdict: Verdict
     of: str
     part: str
-    unit: Literal["difference", "ratio", "mean"]
+    unit: Literal["difference", "ratio", "mean", "amount"]
     label: str | None = None
     value: float | None = None
     low: float | None = None
@@ -155,6 +157,7 @@ class Answer:
     claim: Claim
     verdict: Verdict
     findings: tuple[Finding, ...]
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,8 @@ def answers(folders: Sequence[Path]) -> list[Answer]:
 
 def _answer(claim: Claim, evidence: Evidence) -> Answer:
     verdict, findings = _KINDS[claim.rule.kind](claim, evidence)
-    return Answer(claim, verdict, tuple(findings))
+    simulated = verdict != "not measured" and any(is_simulated(c) for c in evidence.cells)
+    return Answer(claim, verdict, tuple(findings), simulated)
 
 
 def together(verdicts: Sequence[Verdict], strict: bool = False) -> Verdict:
@@ -243,6 +247,7 @@ def _by_model(
     for model in dict.fromkeys(c["model"] for c in cells):
         mine = {c["cell"]: c for c in cells if c["model"] == model}
         models.append([_of_cell(mine[p], judge(mine[p])) if p in mine else _missing(model, p) for p in parts])
+        models[-1] += [_speed(model, list(mine.values()))] if claim.rule.local else []
     verdict = any_of([together([f.verdict for f in found], strict) for found in models])
     return verdict, [f for found in models for f in found] or [_missing(claim.about, p) for p in parts]
 
@@ -347,6 +352,16 @@ def _of_mean(cell: Cell, verdict: Verdict) -> Finding:
     return Finding(
         verdict, cell["model"], cell["cell"], "mean", None, cell["mean"], cell["ci_low"], cell["ci_high"], None, cell["n_scored"]
     )  # fmt: skip
+
+
+def _speed(model: str, cells: Sequence[Cell]) -> Finding:
+    """What this machine's own server made of it: without the number, nothing is said of little compute."""
+    speeds = [c["tokens_per_s"] for c in cells if c["tokens_per_s"] is not None]
+    if not speeds:
+        return _missing(model, "tokens_per_s")
+    return Finding(
+        "supported", model, "tokens_per_s", "amount", value=median(speeds), n=sum(c["n_scored"] for c in cells)
+    )
 
 
 def _missing(of: str, part: str) -> Finding:
@@ -457,7 +472,7 @@ def data(found: Sequence[Answer]) -> list[dict[str, Any]]:
     """Claims, verdicts and findings as plain data."""
     return [
         {"id": a.claim.id, "about": a.claim.about, "ko": a.claim.ko, "en": a.claim.en, "rule": a.claim.rule.kind,
-         "verdict": a.verdict, "findings": [asdict(f) for f in a.findings]}
+         "verdict": a.verdict, "simulated": a.simulated, "findings": [asdict(f) for f in a.findings]}
         for a in found
     ]  # fmt: skip
 
@@ -467,7 +482,7 @@ def sheets(found: Sequence[Answer], lang: str) -> list[Sheet]:
     words = WORDS[lang]
     header = [words[key] for key in ("claim", "about", "verdict", "numbers")]
     rows = [
-        [getattr(a.claim, lang), words.get(a.claim.about, a.claim.about), words[a.verdict], _numbers(a, lang)] for a in found
+        [getattr(a.claim, lang), words.get(a.claim.about, a.claim.about), words[a.verdict] + f"\n{words['simulated']}" * a.simulated, _numbers(a, lang)] for a in found
     ]  # fmt: skip
     return [Sheet(header, rows, prose=True)]
 
@@ -487,8 +502,8 @@ def text(finding: Finding, lang: str) -> str:
     if finding.verdict == "not measured" or finding.value is None:
         return " ".join([*said, words["not_measured"] if finding.verdict == "not measured" else words["no_label"]])
     said += [words[finding.label]] if finding.label else []
-    form = {"difference": "{:+.1f}", "mean": "{:.1f}", "ratio": "×{:.2f}"}[finding.unit]
-    scale = 1 if finding.unit == "ratio" else 100
+    form = {"difference": "{:+.1f}", "mean": "{:.1f}", "ratio": "×{:.2f}", "amount": "{:.3g}"}[finding.unit]
+    scale = 100 if finding.unit in ("difference", "mean") else 1
     said.append(form.format(scale * finding.value))
     if finding.low is not None and finding.high is not None:
         ends = (form.format(scale * end).replace("×", "") for end in (finding.low, finding.high))

@@ -43,6 +43,11 @@ ALPHA = 0.05
 LABELS = ("strength", "weakness", "even", "saturated", "thin", "unclear")
 
 
+def is_simulated(cell: Cell) -> bool:
+    """Whether a row of the matrix is a made-up model's."""
+    return str(cell["model"]).startswith("sim-")
+
+
 @dataclass(frozen=True, slots=True)
 class Contest:
     """A cell's field on its common items. scores: shape (models, n), no nan; clusters: shape (n,); `cells` are the

@@ -34,7 +34,7 @@ _STYLES = {
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """A table of texts. `keys` leading columns are repeated where it is split; `prose` columns wrap and are never split
-    off; `note` stands under it."""
+    off; `note` stands under it; `titles`: what the titles of such sheets are called, where they tell them apart."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -42,6 +42,7 @@ class Sheet:
     note: str = ""
     keys: int = 1
     prose: bool = False
+    titles: str = ""
 
 
 # --- the matrix ---------------------------------------------------------------------------------------
@@ -233,10 +234,11 @@ def _line(texts: Iterable[str]) -> str:
 
 
 def sheets_csv(sheets: Iterable[Sheet]) -> str:
-    """Sheets of one header as CSV with a byte order mark, each row after its sheet's title."""
+    """Sheets of one header as CSV with a byte order mark, each row after its sheet's title where there are several."""
     listed = list(sheets)
-    header = ["", *listed[0].header] if listed else []
-    return _csv(header, ([sheet.title, *row] for sheet in listed for row in sheet.rows))
+    first = [[sheet.title] if sheet.titles else [] for sheet in listed]
+    header = [*([listed[0].titles] if listed[0].titles else []), *listed[0].header]
+    return _csv(header, ([*title, *row] for title, sheet in zip(first, listed, strict=True) for row in sheet.rows))
 
 
 def cells_csv(cells: Sequence[Cell], columns: Sequence[str]) -> str:
