@@ -310,7 +310,7 @@ def test_what_keeps_runs_apart_is_named(tmp_path: Path, change: dict[str, Any], 
 def test_letters_are_the_simulator_s_answers(tmp_path: Path) -> None:
     """The made-up runs go through the real extraction: what they mean is what was parsed."""
     seen: list[Request] = []
-    folder = simulate.run(tmp_path, {"sim-a": Model()}, {"mini": {"one": 5}}, change=lambda m, r: seen.append(r))  # type: ignore[func-returns-value]
+    folder = simulate.run(tmp_path, {"sim-a": Model()}, {"mini": {"one": 5}}, change=lambda m, r: seen.append(r))
     assert len(seen) == 5
     assert LETTERS.startswith("ABCD")
     assert cells_of(folder)["sim-a", "mini"]["parsed_rate"] == 1.0

@@ -188,10 +188,10 @@ class Evidence:
 
 def answers(folders: Sequence[Path]) -> list[Answer]:
     """Every claim judged by one or more published runs. Raises UsageError when the runs are not one field."""
-    if apart := matrix.differing(folders):
+    cells, apart = matrix.together(folders)
+    if apart:
         raise UsageError(f"claims need one field, and {apart}; give the runs one at a time")
     runs = published.load(folders)
-    cells = matrix.cells_of(runs)
     local = frozenset(found for folder in folders for found in _served_here(folder))
     evidence = Evidence(cells, _chance(runs), local, _tested(runs, cells, book()))
     return [_answer(claim, evidence) for claim in book().claims]
