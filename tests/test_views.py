@@ -106,6 +106,14 @@ def test_the_other_numbers_stand_in_a_table_of_their_own(run: Path) -> None:
     assert max(map(cell_len, printed([sheet], 120).splitlines())) <= 100
 
 
+def test_a_vendor_s_name_never_acts_on_the_terminal(run: Path) -> None:
+    """Escapes and marks of a run that someone else made are shown, not obeyed."""
+    hostile = [c | {"vendor": "\x1b[2Jevil", "family": "[red]\u202efam"} for c in matrix.read(run)]
+    text = printed(article.sheets(hostile, "en"), 120)
+    assert "\\u001b[2Jevil" in text and "[red]" in text
+    assert "\x1b" not in text and "\u202e" not in text
+
+
 # --- the article --------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lmmbench import stats
 from lmmbench.analysis.field import Cell
 from lmmbench.analysis.words import WORDS
+from lmmbench.terminal import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -136,12 +137,24 @@ def tables(sheets: Iterable[Sheet], width: int) -> list[Table | Text]:
     from rich.text import Text
 
     out: list[Table | Text] = []
-    for sheet in sheets:
+    for sheet in map(_safe, sheets):
         parts = (
             [_table(sheet, _widths(sheet, width))] if sheet.prose else [_table(*part) for part in _split(sheet, width)]
         )
         out += [*parts, *([Text(sheet.note)] if sheet.note else [])]
     return out
+
+
+def _safe(sheet: Sheet) -> Sheet:
+    """The sheet with nothing in it that acts on a terminal: vendors and strata are other people's texts."""
+    rows = [[visible(text) for text in row] for row in sheet.rows]
+    return replace(
+        sheet,
+        header=[visible(text) for text in sheet.header],
+        rows=rows,
+        title=visible(sheet.title),
+        note=visible(sheet.note),
+    )
 
 
 def _lines(texts: Iterable[str]) -> int:
