@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from lmmbench.analysis.views import Sheet
     from lmmbench.bench import Execution, Published, RunOptions
+    from lmmbench.gate import Baselines
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
 
@@ -562,6 +563,174 @@ def list_(
         _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
     if not rows:
         _say(f"no {what} yet" + ("; start one with: lmmbench run --tasks korean" if what == "runs" else ""))
+
+
+# --- comparing ----------------------------------------------------------------------------------------
+
+_cells = click.option(
+    "--cells", metavar="CELLS", default="", help="Strata to test beside the packs: korean-dialect/jeju,…"
+)
+_form = click.option(
+    "--format", "form", type=click.Choice(["table", "md", "json"]), default="table", show_default=True, help="How it is printed."
+)  # fmt: skip
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+@_cells
+@_form
+@_place_options("results")
+def compare(a: str, b: str, cells: str, form: str, results: str | None, debug: bool) -> None:
+    """Paired differences of B less A on the questions that both answered. A, B: RUN or RUN:MODEL.
+
+    \b
+    lmmbench compare monday latest                  every model that both runs have
+    lmmbench compare latest:gpt-6-luna latest:hcx-007   two models of one run
+    """
+    from lmmbench.analysis import compare as compares
+
+    where = places.results_dir(results)
+    sides = compares.pairs(*_pair(a, b, where))
+    rows = compares.compare(sides, _names(cells))
+    for left, right in sides:
+        for sentence in compares.drift(left, right) if left.model == right.model else ():
+            _say(f"drift: {sentence}")
+    _print_rows(rows, form, [])
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _pair(a: str, b: str, results: Path) -> tuple[Path, Path, str | None, str | None]:
+    (folder_a, model_a), (folder_b, model_b) = _side(a, results), _side(b, results)
+    return folder_a, folder_b, model_a, model_b
+
+
+def _side(text: str, results: Path) -> tuple[Path, str | None]:
+    """RUN or RUN:MODEL. A colon may also be part of a Windows path, so the whole is tried first."""
+    run, colon, model = text.rpartition(":")
+    try:
+        return places.find_run(text, results), None
+    except UsageError:
+        if not colon or not run:
+            raise
+    return places.find_run(run, results), model
+
+
+def _print_rows(rows: list[dict[str, Any]], form: str, more: list[tuple[str, list[str]]]) -> None:
+    import json
+
+    from lmmbench.analysis import compare as compares
+
+    tested = [r for r in rows if r["tested"]]
+    if form == "json":
+        _out(json.dumps(rows, ensure_ascii=False, indent=1))
+    elif form == "md":
+        _out(compares.markdown(tested, more))
+    else:
+        _console().print(compares.table(tested, more))
+    for row in compares.largest(rows) if form != "json" else ():
+        _out(
+            f"lost most, not tested: {compares.who(row)} {row['cell']} {compares.difference_text(row)} (n {row['n_paired']})"
+        )
+
+
+GATE_CODES = """\b
+Exit codes: 0 pass · 1 regression · 2 usage · 3 inconclusive · 4 the run has no answers
+6 the baseline is not there yet (the first night), or not usable · 70 an unforeseen error"""
+
+
+@cli.command(epilog=GATE_CODES)
+@click.argument("name", metavar="RUN")
+@click.option("--baseline", required=True, metavar="A", help="A name in baselines.json, a RUN, or RUN:MODEL.")
+@click.option(
+    "--baselines",
+    "file",
+    default="baselines.json",
+    show_default=True,
+    metavar="FILE",
+    help="Where baselines are recorded.",
+)
+@_cells
+@click.option(
+    "--min-effect",
+    callback=_number,
+    type=click.FloatRange(0, 100),
+    default=2.0,
+    show_default=True,
+    metavar="POINTS",
+    help="A smaller drop is no regression.",
+)
+@click.option("--ci", is_flag=True, help="Also junit.xml, the step summary and annotations.")
+@_form
+@_place_options("results")
+def gate(
+    name: str,
+    baseline: str,
+    file: str,
+    cells: str,
+    min_effect: float,
+    ci: bool,
+    form: str,
+    results: str | None,
+    debug: bool,
+) -> int:
+    """Is RUN worse than the baseline? A verdict for every pack and named cell, and one exit code.
+
+    \b
+    lmmbench gate latest --baseline nightly --ci
+    """
+    from lmmbench import gate as gates
+    from lmmbench.analysis import compare as compares
+
+    where = places.results_dir(results)
+    path = Path(file)
+    known = gates.load_baselines(path)
+    candidate, model_b = _side(name, where)
+    folder, model_a = _baseline(baseline, known, path, candidate, where)
+    try:
+        sides = compares.pairs(folder, candidate, model_a, model_b)
+        outcome = gates.judge(sides, cells=_names(cells), min_effect=min_effect / 100, acknowledged=known.acknowledged)
+    except compares.NotComparable as e:
+        raise UsageError(f"{e}; or move the baseline by a reviewed commit", exit_code=gates.UNUSABLE) from None
+    for sentence in outcome.drift:
+        _out(f"drift: {sentence}")
+    tested = [r for r in outcome.rows if r["tested"]]
+    _print_rows(outcome.rows, form, gates.more(tested))
+    for note in outcome.notes:
+        _out(note)
+    gates.save(outcome, candidate)
+    if ci:
+        from lmmbench import ci as cis
+
+        cis.gate(outcome, candidate, _out)
+    _out(outcome.result)
+    return outcome.exit_code
+
+
+def _baseline(text: str, known: Baselines, path: Path, candidate: Path, results: Path) -> tuple[Path, str | None]:
+    """The baseline's folder. Raises UsageError (6) when there is none yet, or it is not the one that was recorded."""
+    from lmmbench import gate as gates
+
+    entry = known.baselines.get(text)
+    try:
+        folder, model = _side(entry.run if entry else text, results)
+    except UsageError:
+        if entry:
+            raise UsageError(
+                f"the baseline {text!r} is the run {entry.run}, which is not in {results}; fetch it, or unpack it there",
+                exit_code=gates.UNUSABLE,
+            ) from None
+        raise UsageError(
+            f"first night: there is no baseline {text!r} in {path}, and no such run; to make this run the baseline, commit "
+            f'there, under "baselines": {gates.entry_text(text, candidate)}',
+            exit_code=gates.UNUSABLE,
+        ) from None
+    if entry:
+        gates.check_sha(entry, folder, path)
+    return folder, model
 
 
 # --- other work ---------------------------------------------------------------------------------------
