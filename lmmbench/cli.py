@@ -780,6 +780,25 @@ def score(name: str, lang: str, results: str | None, tasks_dir: str | None, debu
 
 
 @cli.command()
+@click.argument("name", metavar="RUN")
+@click.option("--to", metavar="FILE", help="Where to; default RUN.tar.gz here.")
+@_place_options("results")
+def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
+    """Write a run as one file (plan, items, journal, parquet) that score, compare and gate take as a RUN."""
+    from lmmbench import archive
+    from lmmbench.journal import check_free
+
+    folder = places.find_run(name, places.results_dir(results))
+    check_free(folder / "journal" / "main.jsonl")
+    target = Path(to or f"{folder.name}{archive.SUFFIX}")
+    if not target.name.endswith(archive.SUFFIX):
+        raise UsageError(
+            f"a packed run is a {archive.SUFFIX} file; write for example --to {target.name}{archive.SUFFIX}"
+        )
+    _out(str(archive.pack(folder, target)))
+
+
+@cli.command()
 @click.option("--force", is_flag=True, help="Overwrite an existing providers.yaml.")
 def init(force: bool) -> None:
     """Write a commented providers.yaml into this folder: add your models and keys' names there."""

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 1: tools that know of no pack, no vendor and no run
     ("net", "prompts", "stats", "files", "doors", "money", "terminal"),
     # 2: what is asked, who is asked, how it is graded, and where all that lies
-    ("config", "packs", "validators", "scorers", "providers", "places"),
+    ("config", "packs", "validators", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out
     ("journal", "plan", "results", "runner"),
     # 4: what is read out of a run's files
