@@ -64,6 +64,7 @@ class Execution:
     allow_unknown_cost: bool = False
     dry_run: bool = False
     backoff_s: float = 0.5
+    ci: bool = False
 
 
 # --- choosing ----------------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ async def _execute(
             writer, lanes, budget=runner.Budget(how.max_cost, spent), deadline_s=how.deadline_s, backoff_s=how.backoff_s
         )
         caught = _on_signals(asking)
-        watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal))
+        watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal and not how.ci))
         try:
             await asking.run()
         finally:

@@ -243,6 +243,7 @@ def cli() -> None:
 )
 @click.option("--allow-unknown-cost", is_flag=True, help="Ask keyed models whose price is not known.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and what it may cost. Sends nothing.")
+@click.option("--ci", is_flag=True, help="Also junit.xml, GitHub's step summary and annotations; no live screen.")
 @_lang
 @_place_options("results", "providers", "tasks")
 @click.pass_context
@@ -259,6 +260,7 @@ def run(ctx: click.Context, /, **given: Any) -> int:
     execution = bench.Execution(
         concurrency=given["concurrency"], deadline_s=given["deadline"], min_coverage=given["min_coverage"],
         max_cost=given["max_cost"], allow_unknown_cost=given["allow_unknown_cost"], dry_run=given["dry_run"],
+        ci=given["ci"],
     )  # fmt: skip
     where = bench.places_of(given["tasks_dir"], given["providers"], given["results"])
     _say(str(where))
@@ -355,6 +357,10 @@ def _carry_out(
         return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
     _report(published, folder, code, reason, lang)
+    if how.ci:
+        from lmmbench import ci
+
+        ci.run(published.cells, published.manifest, how.min_coverage, folder, _say)
     return code
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lmmbench import ci, gate
 from lmmbench.analysis import compare
 from lmmbench.faults import UsageError
-from tests.fake_server import Exchange, FakeServer
+from tests.fake_server import Answer, Exchange, FakeServer
 from tests.kit import lmmbench, providers_yaml, run_here, write_pack
 from tests.test_compare import Row, row, write_run
 
@@ -205,6 +205,27 @@ def test_ci_gets_junit_summary_and_annotations(nights: Path) -> None:
     assert [x for x in done.stdout.splitlines() if x.startswith("::error")] == [
         "::error title=lmmbench::sim-a p: regression −25.0 [−35.0, −16.2] points on 80 items, p <0.001"
     ]
+
+
+def test_run_ci_says_what_is_missing_and_keeps_its_last_line(tmp_path: Path) -> None:
+    """`run --ci`: JUnit has a case for each model and pack, an outage is an error there and a warning beside it, the
+    matrix is the step summary; stdout still ends with the run's folder."""
+    write_pack(tmp_path / "tasks" / "p", 4)
+    with FakeServer(script=lambda x: Answer(status=401) if x.model == "sim-b" else None) as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, ["sim-a", "sim-b"])
+        summary = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+        done = lmmbench("run", "--tasks", "p", "--ci", "--run-id", "r", cwd=tmp_path, env=summary)
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[-1].startswith("run: ")
+    assert "::warning title=lmmbench::sim-b p: coverage 0.0 %25 is below 98 %25" in done.stderr
+    root = ET.fromstring((tmp_path / "results" / "r" / "junit.xml").read_bytes())  # noqa: S314 (we wrote it)
+    assert {c.attrib["classname"]: [x.tag for x in c] for c in root.iter("testcase")} == {
+        "sim-a": [],
+        "sim-b": ["error"],
+    }
+    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "| sim-a |" in text
+    assert "SIMULATED" in text
 
 
 # --- what CI reads -----------------------------------------------------------------------------------
