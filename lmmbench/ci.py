@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lmmbench.analysis import compare as compares
-from lmmbench.analysis import matrix as matrices
+from lmmbench.analysis import views
 from lmmbench.analysis.compare import Row
 from lmmbench.files import write_atomically
-from lmmbench.gate import Outcome, more
+from lmmbench.gate import Outcome
 
 SUMMARY_LIMIT = 1_000_000
 """Bytes of a step summary, below GitHub's 1 MiB."""
@@ -111,7 +111,8 @@ def run(
     error of the infrastructure, never a finding about the model."""
     cases = [_coverage_case(c, floor) for c in cells if c["kind"] == "pack"]
     write_junit(folder, cases)
-    write_summary(f"## lmmbench run {folder.name}\n\n" + matrices.markdown(cells, "en", bool(manifest["simulated"])))
+    title = views.title("en", bool(manifest["simulated"]))
+    write_summary(views.markdown(views.models(cells, "en"), f"## lmmbench run {folder.name}\n\n{title}"))
     for line in commands("warning", (f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error")):
         say(line)
 
@@ -135,11 +136,12 @@ def gate(outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
     tested = [r for r in outcome.rows if r["tested"]]
     cases = [Case(compares.who(r), r["cell"], _STATES.get(r["verdict"], "passed"), _sentence(r)) for r in tested]
     write_junit(folder, cases)
-    parts = [
+    heading = [
         f"## lmmbench gate: {outcome.candidate} against {outcome.baseline}",
         *(f"**drift**: {d}" for d in outcome.drift),
     ]
-    write_summary("\n\n".join([*parts, compares.markdown(tested, more(tested)), *outcome.notes, outcome.result]))
+    table = views.markdown([compares.sheet(outcome.rows)], "\n\n".join([*heading, compares.TITLE]))
+    write_summary("\n\n".join([table, *outcome.notes, outcome.result]))
     for line in commands("error", (_sentence(r) for r in outcome.of("regression"))):
         say(line)
     for line in commands("warning", [*outcome.drift, *(_sentence(r) for r in outcome.of("inconclusive"))]):

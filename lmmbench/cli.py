@@ -602,7 +602,7 @@ def compare(a: str, b: str, cells: str, form: str, results: str | None, debug: b
     for left, right in sides:
         for sentence in compares.drift(left, right) if left.model == right.model else ():
             _say(f"drift: {sentence}")
-    _print_rows(rows, form, [])
+    _print_rows(rows, form, any(_simulated(side.folder) for pair in sides for side in pair))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -625,22 +625,19 @@ def _side(text: str, results: Path) -> tuple[Path, str | None]:
     return places.find_run(run, results), model
 
 
-def _print_rows(rows: list[dict[str, Any]], form: str, more: list[tuple[str, list[str]]]) -> None:
+def _print_rows(rows: list[dict[str, Any]], form: str, simulated: bool) -> None:
     import json
 
     from lmmbench.analysis import compare as compares
+    from lmmbench.analysis import views
 
-    tested = [r for r in rows if r["tested"]]
+    sheets, title = [compares.sheet(rows)], ("SIMULATED  " if simulated else "") + compares.TITLE
     if form == "json":
         _out(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "md":
-        _out(compares.markdown(tested, more))
+        _out(views.markdown(sheets, title))
     else:
-        _console().print(compares.table(tested, more))
-    for row in compares.largest(rows) if form != "json" else ():
-        _out(
-            f"lost most, not tested: {compares.who(row)} {row['cell']} {compares.difference_text(row)} (n {row['n_paired']})"
-        )
+        _print_sheets(sheets, title)
 
 
 GATE_CODES = """\b
@@ -703,8 +700,7 @@ def gate(
         raise UsageError(f"{e}; or move the baseline by a reviewed commit", exit_code=gates.UNUSABLE) from None
     for sentence in outcome.drift:
         _out(f"drift: {sentence}")
-    tested = [r for r in outcome.rows if r["tested"]]
-    _print_rows(outcome.rows, form, gates.more(tested))
+    _print_rows(outcome.rows, form, _simulated(folder) or _simulated(candidate))
     for note in outcome.notes:
         _out(note)
     gates.save(outcome, candidate)

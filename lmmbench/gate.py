@@ -201,11 +201,6 @@ def _today() -> date:
 # --- how it is said ----------------------------------------------------------------------------------
 
 
-def more(rows: list[Row]) -> list[tuple[str, list[str]]]:
-    """The verdicts as a further column of compare's tables."""
-    return [("verdict", [r["verdict"].upper() if r["verdict"] == "regression" else r["verdict"] for r in rows])]
-
-
 def save(outcome: Outcome, folder: Path) -> Path:
     """gate.json in the candidate's folder."""
     data = {

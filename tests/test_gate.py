@@ -203,7 +203,7 @@ def test_ci_gets_junit_summary_and_annotations(nights: Path) -> None:
     assert "regression" in failure.attrib["message"]
     assert "| sim-a | p |" in summary.read_text(encoding="utf-8")
     assert [x for x in done.stdout.splitlines() if x.startswith("::error")] == [
-        "::error title=lmmbench::sim-a p: regression −25.0 [−35.0, −16.2] points on 80 items, p <0.001"
+        "::error title=lmmbench::sim-a p: regression −25.0 [−35.0, −16.2] points on 80 items, p <.001"
     ]
 
 

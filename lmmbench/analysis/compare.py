@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lmmbench import stats
+from lmmbench.analysis.claims import probability
+from lmmbench.analysis.views import Sheet
 from lmmbench.faults import UsageError
 from lmmbench.files import read_parquet
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Row = dict[str, Any]
 COLUMNS = (
@@ -252,23 +251,32 @@ def difference_text(row: Row) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """A p value with three digits; `<0.001` below that, `–` where there is none."""
-    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+    """`.012`, `<.001`, or `–` where there is none."""
+    return "–" if p is None else probability(p).removeprefix("=")
 
 
 def who(row: Row) -> str:
     return str(row["model_a"] if row["model_a"] == row["model_b"] else f"{row['model_a']} → {row['model_b']}")
 
 
-HEAD = ("model", "cell", "n", "A", "B", "B − A [95 %]", "better/worse", "p (Holm)", "detectable")
+HEADER = ("model", "cell", "n", "A", "B", "B − A [95 %]", "better/worse", "p (Holm)", "detectable")
+TITLE = "Scores 0-100 on the questions that both answered; detectable: the smallest true difference found 8 times in 10"
+
+
+def sheet(rows: Sequence[Row]) -> Sheet:
+    """The tested rows as a table, with the verdicts where there are any; under it, where else most was lost."""
+    tested = [r for r in rows if r["tested"]]
+    judged = any("verdict" in r for r in tested)
+    header = (*HEADER, "verdict") if judged else HEADER
+    lines = [(*texts(r), r["verdict"]) if judged else texts(r) for r in tested]
+    return Sheet(header, lines, note="\n".join(map(lost, largest(rows))), keys=2)
 
 
 def texts(row: Row) -> tuple[str, ...]:
-    """The row as the columns of HEAD."""
+    """The row as the columns of HEADER."""
     return (
         who(row), row["cell"], f"{row['n_paired']}/{row['n_planned']}", points(row["mean_a"]), points(row["mean_b"]),
-        difference_text(row), f"{row['better']}/{row['worse']}", p_text(row["p_adj"]),
-        points(row["detectable"]),
+        difference_text(row), f"{row['better']}/{row['worse']}", p_text(row["p_adj"]), points(row["detectable"]),
     )  # fmt: skip
 
 
@@ -278,23 +286,5 @@ def largest(rows: Sequence[Row], count: int = 5) -> list[Row]:
     return sorted(lost, key=lambda r: (r["diff"], r["cell"]))[:count]
 
 
-def table(rows: Sequence[Row], more: Sequence[tuple[str, Sequence[str]]] = ()) -> Table:
-    """The tested rows for a terminal. `more`: further columns as (head, a text for each row)."""
-    from rich.table import Table
-
-    made = Table()
-    for n, head in enumerate((*HEAD, *(h for h, _ in more))):
-        made.add_column(head, justify="left" if n < 2 else "right", overflow="fold")
-    for n, row in enumerate(rows):
-        made.add_row(*texts(row), *(values[n] for _, values in more))
-    return made
-
-
-def markdown(rows: Sequence[Row], more: Sequence[tuple[str, Sequence[str]]] = ()) -> str:
-    """The same as a Markdown table."""
-    head = (*HEAD, *(h for h, _ in more))
-    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
-    for n, row in enumerate(rows):
-        cells = (*texts(row), *(values[n] for _, values in more))
-        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
-    return "\n".join(lines)
+def lost(row: Row) -> str:
+    return f"lost most, not tested: {who(row)} {row['cell']} {difference_text(row)} (n {row['n_paired']})"
