@@ -64,6 +64,7 @@ class Execution:
     allow_unknown_cost: bool = False
     dry_run: bool = False
     backoff_s: float = 0.5
+    ci: bool = False
 
 
 # --- choosing ----------------------------------------------------------------------------------------
@@ -379,7 +380,7 @@ async def _execute(
             backoff_s=how.backoff_s,
         )
         caught = _on_signals(asking)
-        watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal))
+        watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal and not how.ci))
         try:
             await asking.run()
         finally:

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,10 @@ from lmmbench.terminal import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lmmbench.analysis.views import Sheet
     from lmmbench.bench import Execution, Published, RunOptions
     from lmmbench.doctor import Finding
+    from lmmbench.gate import Baselines
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
 
@@ -243,6 +245,7 @@ def cli() -> None:
 )
 @click.option("--allow-unknown-cost", is_flag=True, help="Ask keyed models whose price is not known.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and what it may cost. Sends nothing.")
+@click.option("--ci", is_flag=True, help="Also junit.xml, GitHub's step summary and annotations; no live screen.")
 @_lang
 @_place_options("results", "providers", "tasks")
 @click.pass_context
@@ -259,6 +262,7 @@ def run(ctx: click.Context, /, **given: Any) -> int:
     execution = bench.Execution(
         concurrency=given["concurrency"], deadline_s=given["deadline"], min_coverage=given["min_coverage"],
         max_cost=given["max_cost"], allow_unknown_cost=given["allow_unknown_cost"], dry_run=given["dry_run"],
+        ci=given["ci"],
     )  # fmt: skip
     where = bench.places_of(given["tasks_dir"], given["providers"], given["results"])
     _say(str(where))
@@ -359,6 +363,10 @@ def _carry_out(
         return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
     _report(published, folder, code, reason, lang)
+    if how.ci:
+        from lmmbench import ci
+
+        ci.run(published.cells, published.manifest, how.min_coverage, folder, _say)
     return code
 
 
@@ -415,7 +423,7 @@ def _published(folder: Path, run_plan: Plan, chosen: list[Pack] | None, where: p
 
 def _report(published: Published, folder: Path, code: int, reason: str, lang: str) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
-    _print_matrix(published.cells, lang, [published.manifest])
+    _print_matrix(published.cells, lang, published.manifest)
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
         stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
@@ -438,23 +446,32 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _out(f"run: {folder}")
 
 
-def _print_matrix(cells: list[dict[str, Any]], lang: str, manifests: list[dict[str, Any]]) -> None:
+def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any]) -> None:
     from lmmbench import policy
-    from lmmbench.analysis import matrix as matrices
+    from lmmbench.analysis import views
 
+    lang = _speakable(lang)
+    title = views.title(lang, bool(manifest["simulated"]))
+    _print_sheets(views.models(cells, lang), title, policy.lines(lang, [manifest]))
+
+
+def _speakable(lang: str) -> str:
+    """The language of a view on this terminal."""
     if lang == "ko" and not _can_print("가"):
         _say("this terminal cannot print Hangul, so the words are English; set PYTHONUTF8=1 or a UTF-8 locale")
-        lang = "en"
+        return "en"
+    return lang
+
+
+def _print_sheets(sheets: list[Sheet], title: str, notes: Sequence[str] = ()) -> None:
+    from lmmbench.analysis import views
+
     console = _console()
-    console.print(matrices.title(lang, _simulated(manifests)))
-    for table in matrices.tables(cells, lang, console.width):
-        console.print(table)
-    for line in policy.lines(lang, manifests):
+    console.print(title)
+    for part in views.tables(sheets, console.width):
+        console.print(part)
+    for line in notes:
         console.print(line, markup=False)
-
-
-def _simulated(manifests: list[dict[str, Any]]) -> bool:
-    return any(m["simulated"] for m in manifests)
 
 
 # --- looking ------------------------------------------------------------------------------------------
@@ -470,29 +487,74 @@ def _simulated(manifests: list[dict[str, Any]]) -> bool:
     show_default=True,
     help="Table, Markdown, JSON, or CSV for spreadsheets.",
 )
+@click.option(
+    "--view",
+    type=click.Choice(["models", "article", "claims"]),
+    default="models",
+    show_default=True,
+    help="Models x cells, strengths and weaknesses by vendor, or what articles claim and what the numbers say.",
+)
 @_lang
 @_place_options("results")
-def matrix(runs: tuple[str, ...], form: str, lang: str, results: str | None, debug: bool) -> None:
-    """Print the matrix of one or more runs. RUN is an id, a path, or `latest`."""
-    import json
+def matrix(runs: tuple[str, ...], form: str, view: str, lang: str, results: str | None, debug: bool) -> None:
+    """Print the matrix of one or more runs. RUN is an id, a path, or `latest`.
 
-    from lmmbench import policy
+    Runs that asked the same questions with the same seed and different models are one field.
+    """
+    where = places.results_dir(results)
+    folders = [places.find_run(name, where) for name in runs]
+    if form == "table":
+        lang = _speakable(lang)
+    shown = _view(view, folders, lang, form)
+    if isinstance(shown, str):
+        _out(shown)
+    else:
+        _print_sheets(*shown, _notes(view, folders, lang))
+
+
+def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[list[Sheet], str]:
+    """A view as the text of a file's format; for a terminal its sheets and their title."""
+    from lmmbench.analysis import article, claims, views
     from lmmbench.analysis import matrix as matrices
 
-    where = places.results_dir(results)
-    cells: list[dict[str, Any]] = []
-    manifests: list[dict[str, Any]] = []
-    for name in runs:
-        folder = places.find_run(name, where)
-        cells += matrices.read(folder)
-        if (folder / "run.json").is_file():
-            manifests.append(json.loads((folder / "run.json").read_bytes()))
-    if form == "table":
-        _print_matrix(cells, lang, manifests)
+    if view == "claims":
+        found = claims.answers(folders)
+        sheets, data = claims.sheets(found, lang), claims.data(found)
     else:
-        markdown = [matrices.markdown(cells, lang, _simulated(manifests)), *policy.lines(lang, manifests)]
-        text = {"md": lambda: "\n".join(markdown), "json": lambda: matrices.as_json(cells), "csv": lambda: matrices.as_csv(cells)}[form]()  # fmt: skip
-        _out(text)
+        cells, apart = matrices.together(folders)
+        if apart:
+            _say(f"not one field: {apart}; each run is judged by itself")
+        if view == "models" and form in ("csv", "json"):
+            return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else views.as_json(cells)
+        sheets = views.models(cells, lang, bool(apart)) if view == "models" else article.sheets(cells, lang)
+        data = [] if view == "models" else article.data(cells)
+    if form in ("csv", "json"):
+        return views.sheets_csv(sheets) if form == "csv" else views.as_json(data)
+    heading = views.title(lang, any(_simulated(f) for f in folders), "title" if view == "models" else f"{view}_title")
+    if form == "md":
+        return "\n".join([views.markdown(sheets, heading), *_notes(view, folders, lang)])
+    return sheets, heading
+
+
+def _notes(view: str, folders: list[Path], lang: str) -> list[str]:
+    """What stands below the models' numbers: how they were asked."""
+    from lmmbench import policy
+
+    return policy.lines(lang, list(filter(None, map(_manifest, folders)))) if view == "models" else []
+
+
+def _simulated(folder: Path) -> bool:
+    """Whether a run holds made-up models."""
+    return bool(_manifest(folder).get("simulated"))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """A run's run.json; empty where it is not published."""
+    import json
+
+    path = folder / "run.json"
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
 
 
 @cli.command()
@@ -539,6 +601,170 @@ def list_(
         _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
     if not rows:
         _say(f"no {what} yet" + ("; start one with: lmmbench run --tasks korean" if what == "runs" else ""))
+
+
+# --- comparing ----------------------------------------------------------------------------------------
+
+_cells = click.option(
+    "--cells", metavar="CELLS", default="", help="Strata to test beside the packs: korean-dialect/jeju,…"
+)
+_form = click.option(
+    "--format", "form", type=click.Choice(["table", "md", "json"]), default="table", show_default=True, help="How it is printed."
+)  # fmt: skip
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+@_cells
+@_form
+@_place_options("results")
+def compare(a: str, b: str, cells: str, form: str, results: str | None, debug: bool) -> None:
+    """Paired differences of B less A on the questions that both answered. A, B: RUN or RUN:MODEL.
+
+    \b
+    lmmbench compare monday latest                  every model that both runs have
+    lmmbench compare latest:gpt-6-luna latest:hcx-007   two models of one run
+    """
+    from lmmbench.analysis import compare as compares
+
+    where = places.results_dir(results)
+    sides = compares.pairs(*_pair(a, b, where))
+    rows = compares.compare(sides, _names(cells))
+    for left, right in sides:
+        for sentence in compares.drift(left, right) if left.model == right.model else ():
+            _say(f"drift: {sentence}")
+    _print_rows(rows, form, any(_simulated(side.folder) for pair in sides for side in pair))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _pair(a: str, b: str, results: Path) -> tuple[Path, Path, str | None, str | None]:
+    (folder_a, model_a), (folder_b, model_b) = _side(a, results), _side(b, results)
+    return folder_a, folder_b, model_a, model_b
+
+
+def _side(text: str, results: Path) -> tuple[Path, str | None]:
+    """RUN or RUN:MODEL. A colon may also be part of a Windows path, so the whole is tried first."""
+    run, colon, model = text.rpartition(":")
+    try:
+        return places.find_run(text, results), None
+    except UsageError:
+        if not colon or not run:
+            raise
+    return places.find_run(run, results), model
+
+
+def _print_rows(rows: list[dict[str, Any]], form: str, simulated: bool) -> None:
+    import json
+
+    from lmmbench.analysis import compare as compares
+    from lmmbench.analysis import views
+
+    sheets, title = [compares.sheet(rows)], ("SIMULATED  " if simulated else "") + compares.TITLE
+    if form == "json":
+        _out(json.dumps(rows, ensure_ascii=False, indent=1))
+    elif form == "md":
+        _out(views.markdown(sheets, title))
+    else:
+        _print_sheets(sheets, title)
+
+
+GATE_CODES = """\b
+Exit codes: 0 pass · 1 regression · 2 usage · 3 inconclusive · 4 the run has no answers
+6 the baseline is not there yet (the first night), or not usable · 70 an unforeseen error"""
+
+
+@cli.command(epilog=GATE_CODES)
+@click.argument("name", metavar="RUN")
+@click.option("--baseline", required=True, metavar="A", help="A name in baselines.json, a RUN, or RUN:MODEL.")
+@click.option(
+    "--baselines",
+    "file",
+    default="baselines.json",
+    show_default=True,
+    metavar="FILE",
+    help="Where baselines are recorded.",
+)
+@_cells
+@click.option(
+    "--min-effect",
+    callback=_number,
+    type=click.FloatRange(0, 100),
+    default=2.0,
+    show_default=True,
+    metavar="POINTS",
+    help="A smaller drop is no regression.",
+)
+@click.option("--ci", is_flag=True, help="Also junit.xml, the step summary and annotations.")
+@_form
+@_place_options("results")
+def gate(
+    name: str,
+    baseline: str,
+    file: str,
+    cells: str,
+    min_effect: float,
+    ci: bool,
+    form: str,
+    results: str | None,
+    debug: bool,
+) -> int:
+    """Is RUN worse than the baseline? A verdict for every pack and named cell, and one exit code.
+
+    \b
+    lmmbench gate latest --baseline nightly --ci
+    """
+    from lmmbench import gate as gates
+    from lmmbench.analysis import compare as compares
+
+    where = places.results_dir(results)
+    path = Path(file)
+    known = gates.load_baselines(path)
+    candidate, model_b = _side(name, where)
+    folder, model_a = _baseline(baseline, known, path, candidate, where)
+    try:
+        sides = compares.pairs(folder, candidate, model_a, model_b)
+        outcome = gates.judge(sides, cells=_names(cells), min_effect=min_effect / 100, acknowledged=known.acknowledged)
+    except compares.NotComparable as e:
+        raise UsageError(f"{e}; or move the baseline by a reviewed commit", exit_code=gates.UNUSABLE) from None
+    for sentence in outcome.drift:
+        _out(f"drift: {sentence}")
+    _print_rows(outcome.rows, form, _simulated(folder) or _simulated(candidate))
+    for note in outcome.notes:
+        _out(note)
+    gates.save(outcome, candidate)
+    if ci:
+        from lmmbench import ci as cis
+
+        cis.gate(outcome, candidate, _out)
+    _out(outcome.result)
+    return outcome.exit_code
+
+
+def _baseline(text: str, known: Baselines, path: Path, candidate: Path, results: Path) -> tuple[Path, str | None]:
+    """The baseline's folder. Raises UsageError (6) when there is none yet, or it is not the one that was recorded."""
+    from lmmbench import gate as gates
+
+    entry = known.baselines.get(text)
+    try:
+        folder, model = _side(entry.run if entry else text, results)
+    except UsageError:
+        if entry:
+            raise UsageError(
+                f"the baseline {text!r} is the run {entry.run}, which is not in {results}; fetch it, or unpack it there",
+                exit_code=gates.UNUSABLE,
+            ) from None
+        raise UsageError(
+            f"first night: there is no baseline {text!r} in {path}, and no such run; to make this run the baseline, commit "
+            f'there, under "baselines": {gates.entry_text(text, candidate)}',
+            exit_code=gates.UNUSABLE,
+        ) from None
+    if entry:
+        gates.check_sha(entry, folder, path)
+    return folder, model
 
 
 # --- other work ---------------------------------------------------------------------------------------
@@ -646,6 +872,25 @@ def score(name: str, lang: str, results: str | None, tasks_dir: str | None, debu
     check_free(folder / "journal" / "main.jsonl")
     published = _published(folder, plan.load(folder), None, where)
     _report(published, folder, 0, "", lang)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
+@click.option("--to", metavar="FILE", help="Where to; default RUN.tar.gz here.")
+@_place_options("results")
+def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
+    """Write a run as one file (plan, items, journal, parquet) that score, compare and gate take as a RUN."""
+    from lmmbench import archive
+    from lmmbench.journal import check_free
+
+    folder = places.find_run(name, places.results_dir(results))
+    check_free(folder / "journal" / "main.jsonl")
+    target = Path(to or f"{folder.name}{archive.SUFFIX}")
+    if not target.name.endswith(archive.SUFFIX):
+        raise UsageError(
+            f"a packed run is a {archive.SUFFIX} file; write for example --to {target.name}{archive.SUFFIX}"
+        )
+    _out(str(archive.pack(folder, target)))
 
 
 @cli.command()

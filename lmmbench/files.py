@@ -70,16 +70,21 @@ def without_surrogates(text: str) -> str:
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> Any:
-    """A parquet file as a pyarrow.Table.
-
-    The file is opened here, since not every path can be passed on to pyarrow; and it is mapped, since pyarrow's own
-    threads calling back into a Python file can abort a process that is about to end.
-    """
-    import mmap
-
-    import pyarrow as pa
+    """A parquet file as a pyarrow.Table."""
     import pyarrow.parquet as pq
 
-    with path.open("rb") as f:
-        mapped = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(mapped))).read(columns=columns)
+    return pq.ParquetFile(_source(path)).read(columns=columns)
+
+
+def _source(path: Path) -> Any:
+    """The file for pyarrow, in memory that is pyarrow's own: its threads may let go of it after the reading is over, and
+    where that needed Python, a process that is about to end would abort."""
+    import pyarrow as pa
+
+    try:
+        return pa.memory_map(str(path))
+    except UnicodeEncodeError:  # a path that is no Unicode cannot be passed on
+        data = path.read_bytes()
+        buffer = pa.allocate_buffer(len(data))
+        memoryview(buffer).cast("B")[:] = data
+        return pa.BufferReader(buffer)

@@ -63,7 +63,9 @@ class Places:
 
 
 def find_run(name: str, results: Path) -> Path:
-    """RUN is an id under the results folder, a path, or `latest`. Raises UsageError with the nearest id."""
+    """RUN is an id under the results folder, a path, a packed run (which is unpacked there), or `latest`. Raises
+    UsageError with the nearest id."""
+    from lmmbench import archive
     from lmmbench.doors import nearest
 
     ids = runs(results)
@@ -74,6 +76,8 @@ def find_run(name: str, results: Path) -> Path:
     for path in (results / name, Path(name)):
         if (path / "plan.json").is_file():
             return path
+    if name.endswith(archive.SUFFIX) and Path(name).is_file():
+        return archive.unpack(Path(name), results)
     raise UsageError(f"no run is called {name!r}{nearest(name, ids)}; see: lmmbench list runs")
 
 

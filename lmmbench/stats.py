@@ -1,17 +1,41 @@
-"""Interval estimates. Each function names its source; nothing here knows of models or packs."""
+"""Estimates, intervals and tests: arrays in, numbers out. Nothing here knows of models, packs or files.
+
+Two rules make a p value and an interval of differences the same on every machine. Scores are rounded to whole
+millionths (`millionths`), so that every sum is a sum of integers: exact in any order, and equal where it should be
+equal, so that ties are counted as ties. And random numbers are read from the raw words of PCG64, whose stream numpy
+promises never to change (NEP 19: bit generators are stable, what `Generator` makes of them is not).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
+    Table = tuple[Floats, ...]
+    Integers = NDArray[np.int64]
+
 Z95 = 1.959963984540054
-RESAMPLES = 10_000
+UNIT = 1_000_000
+"""Integers to a whole score: scores are compared in millionths."""
+FLIPS = 19_999
+"""Random sign flips of a test; with the observed one 20,000."""
+EXACT = 16
+"""Up to so many clusters every one of the 2**n sign flips is tried."""
+DRAWS = 10_000
+"""Resamples of a bootstrap, fewer where there are many clusters (see `_draws`)."""
+_AT_ONCE = 1 << 17
+"""Random numbers that are worked on at once: what the processor's own memory holds."""
+
+
+# --- one share, one mean -----------------------------------------------------------------------------
 
 
 def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
@@ -28,49 +52,293 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     return (max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
 
 
-def cluster_bootstrap(
-    scores: NDArray[np.float64], clusters: Sequence[str], seed: int = 0, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap of the mean over whole clusters (Davison & Hinkley 1997, 3.8; Miller 2024,
-    arXiv 2411.00640, on why items that share a text must move together).
-
-    scores: shape (n,), in 0…1; clusters: n labels. Seeded, so that the same scores give the same interval.
-    """
-    import numpy as np
-
-    names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.bincount(index, weights=scores, minlength=len(names))
-    sizes = np.bincount(index, minlength=len(names)).astype(np.float64)
-    rng = np.random.Generator(np.random.PCG64(seed))
-    kinds, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True)
-    if 4 * kinds.shape[1] < len(names):  # clusters that are alike are drawn as one kind: the same law, at once
-        drawn = rng.multinomial(len(names), counts / len(names), size=RESAMPLES)
-        means = (drawn @ kinds[0]) / (drawn @ kinds[1])
-    else:
-        means = np.empty(RESAMPLES)
-        step = max(1, 200_000 // len(names))
-        for start in range(0, RESAMPLES, step):
-            stop = min(RESAMPLES, start + step)
-            chosen = rng.integers(0, len(names), size=(stop - start, len(names)))
-            means[start:stop] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def interval(scores: Floats, clusters: Sequence[str]) -> tuple[float, float, str]:
+    """`intervals` of one mean."""
+    return intervals([(scores, clusters)])[0]
 
 
-def interval(scores: NDArray[np.float64], clusters: Sequence[str]) -> tuple[float, float, str]:
-    """95 % interval of the mean and its method.
+def intervals(samples: Sequence[tuple[Floats, Sequence[str] | Integers]]) -> list[tuple[float, float, str]]:
+    """95 % interval of the mean of each sample, and its method. A sample: scores in 0…1, shape (n,), and n clusters.
 
     `wilson` where every score is 0 or 1 and every item is a cluster of its own, else `cluster-bootstrap`. Where all
     scores are the same, resampling sees no spread and would claim certainty: then `wilson-clusters`, Wilson's
-    interval with clusters as the count.
+    interval with clusters as the count. One cluster with a spread says nothing: 0 to 1, `none`.
+    """
+    tables = [by_cluster(scores, clusters) for scores, clusters in samples]
+    found = [_closed_form(scores, len(sizes)) for (scores, _), (_, sizes) in zip(samples, tables, strict=True)]
+    left = [n for n, known in enumerate(found) if known is None]
+    for n, bounds in zip(left, bootstrap([tables[n] for n in left]), strict=True):
+        found[n] = (float(bounds[0, 0]), float(bounds[1, 0]), "cluster-bootstrap")
+    return [known for known in found if known is not None]
+
+
+def _closed_form(scores: Floats, clusters: int) -> tuple[float, float, str] | None:
+    """The interval that needs no resampling, or None."""
+    if clusters == len(scores) and bool(((scores == 0) | (scores == 1)).all()):
+        return (*wilson(float(scores.sum()), len(scores)), "wilson")
+    if float(scores.max() - scores.min()) == 0.0:
+        return (*wilson(float(scores[0]) * clusters, clusters), "wilson-clusters")
+    return (0.0, 1.0, "none") if clusters < 2 else None
+
+
+# --- clusters ----------------------------------------------------------------------------------------
+
+
+def by_cluster(values: NDArray[Any], clusters: Sequence[str] | Integers) -> tuple[NDArray[Any], Floats]:
+    """Sums of values over clusters, in the order of the clusters' names, and the clusters' sizes.
+
+    values: shape (n,) or (n, k), integers stay integers; clusters: n labels. Returns shapes (C, k) and (C, 1).
     """
     import numpy as np
 
-    distinct = len(set(clusters))
-    if distinct == len(scores) and bool(np.isin(scores, (0.0, 1.0)).all()):
-        return (*wilson(float(scores.sum()), len(scores)), "wilson")
-    if float(np.ptp(scores)) == 0.0:
-        return (*wilson(float(scores[0]) * distinct, distinct), "wilson-clusters")
-    if distinct < 2:
-        return 0.0, 1.0, "none"
-    return (*cluster_bootstrap(scores, clusters), "cluster-bootstrap")
+    _, index, sizes = np.unique(np.asarray(clusters), return_inverse=True, return_counts=True)
+    columns = values.reshape(len(index), -1)[np.argsort(index, kind="stable")]
+    sums = np.add.reduceat(columns, np.cumsum(sizes) - sizes, axis=0)
+    return sums, sizes.astype(np.float64)[:, None]
+
+
+def cluster_bootstrap(
+    scores: Floats, clusters: Sequence[str], seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """`bootstrap` of one mean. scores: shape (n,); clusters: n labels."""
+    (bounds,) = bootstrap([by_cluster(scores, clusters)], (level,), seed)
+    return float(bounds[0, 0]), float(bounds[1, 0])
+
+
+def bootstrap(
+    tables: Sequence[tuple[NDArray[Any], Floats]], levels: Sequence[float] = (0.95,), seed: int = 0
+) -> list[Floats]:
+    """Percentile bootstrap of means over whole clusters (Davison & Hinkley 1997, Bootstrap Methods, 3.8 and 5.2;
+    E. Miller 2024, arXiv 2411.00640, on why items that share a text must move together).
+
+    Each table: sums over clusters, shape (C, k), and sizes of the clusters, shape (C, 1). Returns for each table the
+    bounds of its k means, shape (2 * levels, k): low and high of the first level, then of the next. A table's
+    bounds depend on nothing but the table and the seed.
+    """
+    import numpy as np
+
+    shares = [tail for level in levels for tail in ((1 - level) / 2, (1 + level) / 2)]
+
+    def quantiles(group: Sequence[Table]) -> Floats:
+        sums, sizes = (np.hstack(parts) for parts in zip(*group, strict=True))
+        owner = np.repeat(np.arange(len(group)), [table[0].shape[1] for table in group])
+        means = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(len(sums), seed)])
+        bounds: Floats = np.quantile(means, shares, axis=0)
+        return bounds
+
+    floats = [(sums.astype(np.float64), sizes) for sums, sizes in tables]
+    return _side_by_side(floats, [len(sizes) for _, sizes in tables], quantiles)
+
+
+def _side_by_side(
+    tables: Sequence[Table], heights: Sequence[int], work: Callable[[Sequence[Table]], Floats]
+) -> list[Floats]:
+    """`work` on all tables of a height (each filled up to it with zeros) at once, since the machine multiplies one wide
+    table much faster than many narrow ones; the columns of the outcome are handed back to each."""
+    import numpy as np
+
+    found: dict[int, Floats] = {}
+    for height in set(heights):
+        group = [n for n, h in enumerate(heights) if h == height]
+        done = work([tuple(np.pad(x, ((0, height - len(x)), (0, 0))) for x in tables[n]) for n in group])
+        edges = np.cumsum([tables[n][0].shape[1] for n in group])[:-1]
+        found |= zip(group, np.split(done, edges, axis=-1), strict=True)
+    return [found[n] for n in range(len(tables))]
+
+
+def _draws(clusters: int) -> int:
+    """Resamples: 10,000, down to 2,000 where there are many clusters and a mean's distribution is smooth."""
+    return max(DRAWS // 5, min(DRAWS, 4_000_000 // clusters))
+
+
+def _resamples(clusters: int, seed: int) -> Iterator[Floats]:
+    """How often each cluster is drawn in each resample, shape (some, clusters), until all are drawn."""
+    import numpy as np
+
+    stream, draws = np.random.PCG64(seed), _draws(clusters)
+    step = max(1, _AT_ONCE // clusters)
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        words = stream.random_raw(rows * clusters)
+        # the upper 32 bits, scaled to 0…clusters-1: off from uniform by less than clusters / 2**32
+        words >>= np.uint64(32)
+        words *= np.uint64(clusters)
+        words >>= np.uint64(32)
+        places = words.view(np.int64).reshape(rows, clusters)
+        places += np.arange(0, rows * clusters, clusters)[:, None]
+        yield np.bincount(places.ravel(), minlength=rows * clusters).reshape(rows, clusters).astype(np.float64)
+
+
+# --- paired differences ------------------------------------------------------------------------------
+
+
+def millionths(scores: Floats) -> Integers:
+    """Scores as whole millionths, nearest, ties to even: 1/3 is 333,333. Differences of them are exact."""
+    import numpy as np
+
+    return np.rint(scores * UNIT).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Differences on the same items. values: integers, shape (n, k), `unit` of them to a whole score; clusters: n
+    labels. For a against b: `millionths(a) - millionths(b)` with the unit UNIT."""
+
+    values: Integers
+    clusters: Sequence[str] | Integers
+    unit: int = UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean differences with their 95 % and 90 % intervals and two-sided p values: shape (k,) each, in scores (0.05 is
+    5 points). `low` to `high90` are nan with fewer than two clusters."""
+
+    n: int
+    clusters: int
+    diff: Floats
+    low: Floats
+    high: Floats
+    low90: Floats
+    high90: Floats
+    p: Floats
+
+
+def against_others(scores: Floats) -> tuple[Integers, int]:
+    """Each model's score less the mean of the others on the same item, as integers, and how many of them make a score.
+
+    scores: shape (models, n), at least two models, no nan. Returns shape (n, models) and (models - 1) * UNIT:
+    s - (total - s) / (k - 1) = (k * s - total) / (k - 1).
+    """
+    whole = millionths(scores)
+    return (len(whole) * whole - whole.sum(axis=0)).T, (len(whole) - 1) * UNIT
+
+
+def differences(problems: Sequence[Paired], flips: int = FLIPS, seed: int = 0) -> list[Difference]:
+    """Mean, cluster bootstrap intervals and sign-flip p of paired differences (Miller 2024, arXiv 2411.00640: pairing,
+    clusters). All problems at once, since the same random numbers serve them all; each result depends on its own
+    problem only (and on `flips` and `seed`). A problem without items is refused by ValueError."""
+    if any(len(problem.values) == 0 for problem in problems):
+        raise ValueError("a difference needs at least one item that both sides have")
+    tables = [by_cluster(problem.values, problem.clusters) for problem in problems]
+    bounds = bootstrap(tables, (0.95, 0.90), seed)
+    tests = sign_flip([sums for sums, _ in tables], flips, seed)
+    return [_difference(*each) for each in zip(problems, tables, bounds, tests, strict=True)]
+
+
+def _difference(problem: Paired, table: tuple[Integers, Floats], bounds: Floats, p: Floats) -> Difference:
+    import numpy as np
+
+    sums, sizes = table
+    count, n = len(sums), len(problem.values)
+    diff = sums.sum(axis=0) / (n * problem.unit)
+    if count < 2:
+        bounds = np.full_like(bounds, np.nan)
+    else:
+        still = (sums * sizes[0] == sums[0] * sizes).all(axis=0)
+        bounds = np.where(still, _unseen(diff, count), bounds / problem.unit)
+    low, high, low90, high90 = bounds
+    return Difference(n, count, diff, low, high, low90, high90, p)
+
+
+def _unseen(diff: Floats, clusters: int) -> Floats:
+    """Bounds (95 %, 90 %) where all clusters differ alike and resampling sees no spread: the largest share of clusters
+    that could differ by anything in -1…1 and have none among those seen (C. J. Clopper & E. S. Pearson 1934,
+    Biometrika 26:404-413, at none of n)."""
+    import numpy as np
+
+    shares = [1 - tail ** (1 / clusters) for tail in (0.025, 0.05)]
+    return np.array([end for u in shares for end in ((1 - u) * diff - u, (1 - u) * diff + u)])
+
+
+def sign_flip(tables: Sequence[Integers], flips: int = FLIPS, seed: int = 0) -> list[Floats]:
+    """Two-sided permutation test of no difference: under it, a cluster's summed difference could as well have the other
+    sign (R. A. Fisher 1935, The Design of Experiments, 21; P. Good 2005, Permutation, Parametric and Bootstrap Tests,
+    3.6; whole clusters because items of one cluster are not free to differ).
+
+    Each table: integer sums over clusters, shape (C, k). Returns p, shape (k,) each. With up to 16 clusters every flip
+    is tried and p = hits / 2**C; else p = (hits + 1) / (flips + 1) (B. Phipson & G. K. Smyth 2010, SAGMB 9:39: never
+    0). Flips that give the observed sum count as hits. Raises OverflowError where a sum would not be exact.
+    """
+    import numpy as np
+
+    def p(group: Sequence[Table]) -> Floats:
+        sums = np.hstack([sums for (sums,) in group])
+        # a sum of integers below 2**53 is exact in floats in any order, and so as fast as the machine multiplies
+        if np.abs(sums).sum(axis=0).max(initial=0) >= 2**51:
+            raise OverflowError("the differences are too large to be summed exactly; use fewer items or a smaller unit")
+        total = sums.sum(axis=0)
+        hits = np.zeros(sums.shape[1])
+        for flipped in _flips(len(sums), flips, seed):
+            hits += (np.abs(total - 2 * (flipped.T @ sums)) >= np.abs(total)).sum(axis=0)
+        return hits / 2 ** len(sums) if len(sums) <= EXACT else (hits + 1) / (flips + 1)
+
+    # a cluster of zeros changes no sum, so tables of about a height go together: filled up to a power of two
+    heights = [len(s) if len(s) <= EXACT else 1 << (len(s) - 1).bit_length() for s in tables]
+    return _side_by_side([(sums.astype(np.float64),) for sums in tables], heights, p)
+
+
+def _flips(clusters: int, flips: int, seed: int) -> Iterator[Floats]:
+    """Which clusters change their sign (1) in each flip, shape (clusters, some): every pattern up to EXACT clusters,
+    else fair bits of PCG64, lowest first, `flips` of them for the first cluster, then for the next."""
+    import numpy as np
+
+    if clusters <= EXACT:
+        patterns = np.arange(2**clusters)
+        yield ((patterns >> np.arange(clusters)[:, None]) & 1).astype(np.float64)
+        return
+    width = 8 * -(-flips // 64)
+    words = np.random.PCG64(seed).random_raw(clusters * width // 8)
+    packed = words.astype("<u8").view(np.uint8).reshape(clusters, width)
+    step = max(1, _AT_ONCE // (8 * clusters))
+    for start in range(0, width, step):
+        bits = np.unpackbits(packed[:, start : start + step], axis=1, bitorder="little")
+        yield bits[:, : flips - 8 * start].astype(np.float64)
+
+
+# --- verdicts ----------------------------------------------------------------------------------------
+
+
+def holm(p: Floats) -> Floats:
+    """Adjusted p values that hold the error rate of the whole family (S. Holm 1979, Scand. J. Statist. 6:65-70).
+
+    p: shape (m,), no nan. Returns shape (m,), at most 1, in the order given.
+    """
+    import numpy as np
+
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def equivalent(low90: float, high90: float, margin: float) -> bool:
+    """Two one-sided tests at 5 % each: equivalent where the 90 % interval lies inside ±margin (D. J. Schuirmann 1987,
+    J. Pharmacokinet. Biopharm. 15:657-680). nan is not equivalent."""
+    return -margin < low90 and high90 < margin
+
+
+def mcnemar(better: int, worse: int, mid: bool = False) -> float:
+    """Exact two-sided p of McNemar's test for right-or-wrong scores (Q. McNemar 1947, Psychometrika 12:153-157), from
+    the two counts of items that changed. `mid`: count the observed table by half (M. W. Fagerland, S. Lydersen &
+    P. Laake 2013, BMC Med. Res. Methodol. 13:91): less cautious, and closer to its level.
+
+    Holds for items that are clusters of their own; else use `sign_flip`.
+    """
+    n, fewer = better + worse, min(better, worse)
+    ways = [math.comb(n, k) for k in range(fewer + 1)]
+    whole = min(1.0, 2 * sum(ways) / (1 << n))
+    # the observed table stands in both tails, and where both counts are equal in one
+    half = ways[-1] / (1 << (n + (better == worse)))
+    return whole - half if mid else whole
+
+
+def minimum_detectable(low: float, high: float, comparisons: int, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest true difference that is found with this power beside so many others (Miller 2024, arXiv 2411.00640,
+    5; the level of Holm's first step, alpha / comparisons): (z(1 - alpha / 2m) + z(power)) standard errors.
+
+    low, high: the 95 % interval of a difference, from which its standard error is read. In the unit of low and high.
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - alpha / (2 * comparisons)) + normal.inv_cdf(power)) * (high - low) / (2 * Z95)

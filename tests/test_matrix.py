@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lmmbench import cli, results, stats
-from lmmbench.analysis import matrix
+from lmmbench.analysis import matrix, views
 from lmmbench.analysis.matrix import Cell
 from lmmbench.faults import UsageError
 from lmmbench.files import write_parquet
@@ -112,8 +112,8 @@ def test_where_nothing_was_measured_nothing_is_said(tmp_path: Path, status: str,
     assert (cell["n_planned"], cell["n_scored"], cell["clusters"], cell["coverage"]) == (2, 0, 0, coverage)
     numbers = ("mean", "ci_low", "ci_high", "method", "refused_rate", "truncated_rate", "parsed_rate", "latency_p50")
     assert {cell[n] for n in numbers} == {None}
-    assert matrix.cell_text(cell) == "–"
-    assert matrix.cell_text(None) == "–"
+    assert views.cell_text(cell) == "–"
+    assert views.cell_text(None) == "–"
 
 
 def test_conduct_speed_and_cost_stand_beside_the_score(tmp_path: Path) -> None:
@@ -205,21 +205,26 @@ def grid(models: list[str], pack: str, strata: int, **more: Any) -> list[Cell]:
 def printed(cells: list[Cell], width: int, lang: str = "en") -> str:
     """The tables as a terminal of that width shows them."""
     console = Console(file=io.StringIO(), width=width, highlight=False, safe_box=True)
-    for table in matrix.tables(cells, lang, width):
+    for table in views.tables(views.models(cells, lang), width):
         console.print(table)
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
+def markdown(cells: list[Cell], lang: str, simulated: bool = False) -> str:
+    """The matrix as Markdown."""
+    return views.markdown(views.models(cells, lang), views.title(lang, simulated))
+
+
 def test_a_cell_shows_score_interval_count_and_what_is_missing() -> None:
     """A number never stands without its interval and its count; coverage is said where it is not whole."""
-    assert matrix.cell_text(shown()) == "52.8 [37.0,68.0]\nn=36 · 100 %"
-    assert matrix.cell_text(shown(n_scored=18, coverage=0.5)) == "52.8 [37.0,68.0]\nn=18 · 50 %"
-    assert matrix.cell_text(shown(ci_low=None, ci_high=None)) == "52.8\nn=36 · 100 %"
+    assert views.cell_text(shown()) == "52.8 [37.0,68.0]\nn=36 · 100 %"
+    assert views.cell_text(shown(n_scored=18, coverage=0.5)) == "52.8 [37.0,68.0]\nn=18 · 50 %"
+    assert views.cell_text(shown(ci_low=None, ci_high=None)) == "52.8\nn=36 · 100 %"
 
 
 def test_coverage_that_is_not_whole_never_looks_whole() -> None:
     """One missing answer in a thousand is not `100 %`."""
-    assert "100 %" not in matrix.cell_text(shown(n_planned=1000, n_scored=999, coverage=0.999))
+    assert "100 %" not in views.cell_text(shown(n_planned=1000, n_scored=999, coverage=0.999))
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -260,22 +265,22 @@ def test_a_stratums_name_is_shown_as_it_stands(stratum: str) -> None:
     cells = [shown(name="mini"), shown(name=f"mini/{stratum}")]
     text = printed(cells, 80)
     assert all(part in text for part in stratum.split("/"))
-    lines = [line for line in matrix.markdown(cells, "en").splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in lines} == {3}
+    lines = [line for line in markdown(cells, "en").splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {3, 10}
 
 
 def test_made_up_models_are_called_so() -> None:
     """A matrix of simulated models says so before anything else, in every language."""
     for lang in ("en", "ko"):
-        assert matrix.title(lang, simulated=True).startswith("SIMULATED")
-        assert "SIMULATED" in matrix.markdown(grid(["sim-a"], "mini", 1), lang, simulated=True).splitlines()[0]
-        assert "SIMULATED" not in matrix.markdown(grid(["sim-a"], "mini", 1), lang)
+        assert views.title(lang, simulated=True).startswith("SIMULATED")
+        assert "SIMULATED" in markdown(grid(["sim-a"], "mini", 1), lang, simulated=True).splitlines()[0]
+        assert "SIMULATED" not in markdown(grid(["sim-a"], "mini", 1), lang)
 
 
 def test_markdown_is_a_table() -> None:
     """A row for each model, a column for each cell, a dash where nothing was measured."""
     cells = [shown("sim-a"), shown("sim-a", "other"), shown("sim-b", "other", mean=None)]
-    lines = matrix.markdown(cells, "ko").splitlines()
+    lines = markdown(cells, "ko").splitlines()
     assert lines[2:6] == [
         "| 모델 | mini | other |",
         "|---|---:|---:|",
@@ -284,9 +289,7 @@ def test_markdown_is_a_table() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "show", [lambda c: printed(c, 80), lambda c: matrix.markdown(c, "en")], ids=["table", "markdown"]
-)
+@pytest.mark.parametrize("show", [lambda c: printed(c, 80), lambda c: markdown(c, "en")], ids=["table", "markdown"])
 def test_two_runs_of_one_model_are_two_rows(show: Any) -> None:
     """`lmmbench matrix RUN RUN` drops no run: each has its row, and the row says which run it is."""
     text = show([shown(run_id="monday", mean=0.111), shown(run_id="tuesday", mean=0.222)])
@@ -301,7 +304,7 @@ def test_csv_is_read_by_spreadsheets() -> None:
     negative number is not."""
     evil = ["=1+1", "+1", "-1", "@A1", "\t=1+1", "\r=1+1"]
     cells = [shown(vendor=v, diff=-0.25) for v in ["카카오, 주식회사", *evil]]
-    text = matrix.as_csv(cells)
+    text = views.cells_csv(cells, matrix.COLUMNS)
     assert text.startswith("\ufeffrun_id,model,")
     assert "\r\n" in text
     read = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
@@ -312,7 +315,7 @@ def test_csv_is_read_by_spreadsheets() -> None:
 
 def test_json_holds_every_column() -> None:
     """Null is null, and Hangul is Hangul."""
-    text = matrix.as_json([shown(vendor="카카오", mean=None)])
+    text = views.as_json([shown(vendor="카카오", mean=None)])
     (cell,) = json.loads(text)
     assert list(cell) == matrix.COLUMNS
     assert (cell["mean"], cell["vendor"]) == (None, "카카오")

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from lmmbench import stats
 
@@ -168,3 +172,191 @@ def test_the_method_follows_from_the_scores(scores: list[float], clusters: list[
         "none": lambda: (0.0, 1.0),
     }
     assert (low, high, used) == (*expected[method](), method)
+
+
+# --- against other people's digits -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (3, 7), (41, 80), (80, 80), (813, 1000)])
+def test_wilson_is_that_of_statsmodels(successes: int, n: int) -> None:
+    """To the digit."""
+    theirs = proportion_confint(successes, n, alpha=0.05, method="wilson")
+    assert list(stats.wilson(successes, n)) == pytest.approx(list(theirs), abs=1e-14)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.sampled_from([0.0001, 0.001, 0.004, 0.01, 0.01, 0.03, 0.2, 0.9, 1.0]), min_size=1, max_size=40))
+def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
+    """To the digit, ties and all, and in the order given."""
+    theirs = multipletests(p, method="holm")[1]
+    assert stats.holm(np.array(p)).tolist() == pytest.approx(theirs.tolist(), abs=1e-15)
+
+
+@pytest.mark.parametrize(("better", "worse"), [(0, 0), (0, 1), (1, 1), (5, 0), (7, 3), (12, 29), (20, 20), (310, 240)])
+def test_mcnemar_is_that_of_statsmodels_and_scipy(better: int, worse: int) -> None:
+    """The exact p to the digit; mid-p counts the observed table by half in each tail, so that two-sided tails of all tables
+    together are one."""
+    p = stats.mcnemar(better, worse)
+    if better + worse:
+        assert p == pytest.approx(scipy.stats.binomtest(better, better + worse, 0.5).pvalue, rel=1e-12)
+        assert p == pytest.approx(float(mcnemar([[9, better], [worse, 9]], exact=True).pvalue), rel=1e-9)
+    n = better + worse
+    weights = scipy.stats.binom.pmf(range(n + 1), n, 0.5)
+    shares = abs(np.arange(n + 1) - n / 2)
+    seen = shares[better]
+    by_half = weights[shares > seen].sum() + 0.5 * weights[shares == seen].sum()
+    assert stats.mcnemar(better, worse, mid=True) == pytest.approx(by_half, rel=1e-9)
+    assert stats.mcnemar(better, worse) == stats.mcnemar(worse, better)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(-4, 4), min_size=2, max_size=11))
+def test_the_sign_flip_is_that_of_scipy_where_all_flips_are_tried(sums: list[int]) -> None:
+    """To the digit, with ties: few values and zeros make many."""
+    theirs = scipy.stats.permutation_test(
+        (np.array(sums, dtype=float), np.zeros(len(sums))), lambda x, y: abs((x - y).sum()), permutation_type="samples",
+        alternative="greater", n_resamples=np.inf, vectorized=False,
+    )  # fmt: skip
+    (p,) = stats.sign_flip([np.array(sums)[:, None]])
+    assert p.tolist() == [pytest.approx(theirs.pvalue, abs=1e-15)]
+
+
+def pcg64(seed: int, count: int) -> list[int]:
+    """Words of PCG64 (XSL RR 128/64) from its published recurrence (M. E. O'Neill 2014), started where numpy starts."""
+    state = np.random.PCG64(seed).state["state"]
+    at, step, words = int(state["state"]), int(state["inc"]), []
+    for _ in range(count):
+        at = (at * 0x2360ED051FC65DA44385DF649FCCF645 + step) % 2**128
+        mixed, turn = (at >> 64) ^ (at & (2**64 - 1)), at >> 122
+        words.append(((mixed >> turn) | (mixed << (64 - turn))) % 2**64)
+    return words
+
+
+@pytest.mark.parametrize("flips", [3, 12, 300])
+def test_the_sign_flip_is_the_same_on_every_machine(flips: int) -> None:
+    """Written out with Python's own integers, bit for bit: each cluster's run of PCG64's words, lowest bit first, says
+    in which flips its sign changes; hits and flips both count the observed one."""
+    sums = [((7 * n * n) % 23 - 9) * 41_667 for n in range(19)]
+    width = -(-flips // 64)
+    words = pcg64(5, width * len(sums))
+    hits = 0
+    for f in range(flips):
+        flipped = [(words[c * width + f // 64] >> (f % 64)) & 1 for c in range(len(sums))]
+        hits += abs(sum(-s if bit else s for s, bit in zip(sums, flipped, strict=True))) >= abs(sum(sums))
+    (p,) = stats.sign_flip([np.array(sums)[:, None]], flips=flips, seed=5)
+    assert p.tolist() == [(hits + 1) / (flips + 1)]
+
+
+def test_sampled_flips_come_near_all_flips() -> None:
+    """Seventeen clusters are sampled: p is that of all 2**17 flips within the error of 20,000 draws."""
+    sums = np.array([3, -1, 4, 1, 5, 9, -2, 6, 5, 3, -5, 8, 9, 7, -9, 3, 2])
+    (p,) = stats.sign_flip([sums[:, None]])
+    patterns = 1 - 2 * ((np.arange(2**17)[:, None] >> np.arange(17)) & 1)
+    exact = (abs(patterns @ sums) >= abs(sums.sum())).mean()
+    assert p[0] == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / stats.FLIPS))
+
+
+def test_a_p_value_depends_on_its_own_table_only() -> None:
+    """Tested alone or beside others, of whatever heights: the same p, bit for bit; so do the intervals."""
+    rng = np.random.Generator(np.random.PCG64(9))
+    tables = [rng.integers(-9, 9, size=(n, k)) for n, k in ((5, 1), (40, 3), (40, 2), (63, 1), (64, 2), (200, 2))]
+    sizes = [np.ones((len(t), 1)) for t in tables]
+    for table, size, p, bounds in zip(
+        tables, sizes, stats.sign_flip(tables), stats.bootstrap(list(zip(tables, sizes, strict=True))), strict=True
+    ):
+        assert stats.sign_flip([table])[0].tolist() == p.tolist()
+        assert stats.bootstrap([(table, size)])[0].tolist() == bounds.tolist()
+
+
+def test_sums_that_would_not_be_exact_are_refused() -> None:
+    """2**53 is where floats begin to skip integers."""
+    with pytest.raises(OverflowError, match="exactly"):
+        stats.sign_flip([np.full((40, 1), 2**48)])
+
+
+def test_the_sign_flip_keeps_its_level() -> None:
+    """Under no difference p < .05 comes at most about once in twenty, with whole clusters flipped; and flipping items of
+    a cluster one by one it would come far more often."""
+    rng = np.random.Generator(np.random.PCG64(11))
+    pairs = rng.integers(-3, 4, size=(40, 2000))
+    together, apart = stats.sign_flip([2 * pairs, np.repeat(pairs, 2, axis=0)], flips=999)
+    assert 0.03 < (together < 0.05).mean() < 0.065
+    assert (apart < 0.05).mean() > 0.1
+
+
+# --- paired differences ------------------------------------------------------------------------------
+
+
+def difference(values: NDArray[np.int64], clusters: Sequence[str], unit: int = 1) -> stats.Difference:
+    return stats.differences([stats.Paired(values.reshape(len(clusters), -1), clusters, unit)])[0]
+
+
+def test_scores_are_compared_in_whole_millionths() -> None:
+    """A third is 333,333, half way goes to even, and ten thousand times 0.1 is a thousand."""
+    assert stats.millionths(np.array([1 / 3, 2 / 3, 1.0, 0.0000005, 0.0000015])).tolist() == [333_333, 666_667, 1_000_000, 0, 2]  # fmt: skip
+    assert stats.millionths(np.full(10_000, 0.1)).sum() == 1_000 * stats.UNIT
+
+
+def test_a_model_is_compared_with_the_mean_of_the_others() -> None:
+    """Its score less theirs, item by item; the differences of all models add up to nothing."""
+    scores = np.array([[1.0, 0.0, 0.5], [0.0, 0.0, 1.0], [1.0, 1.0, 0.25]])
+    values, unit = stats.against_others(scores)
+    by_hand = [scores[m] - np.delete(scores, m, axis=0).mean(axis=0) for m in range(3)]
+    assert (values / unit).T.tolist() == pytest.approx(np.array(by_hand))
+    assert values.sum(axis=1).tolist() == [0, 0, 0]
+
+
+def test_five_points_are_five_points() -> None:
+    """A difference that is exactly .05 is not .049999: it is one division of whole numbers."""
+    values = np.array([1] * 4 + [0] * 76, dtype=np.int64)
+    assert difference(values * stats.UNIT, alone(80), stats.UNIT).diff.tolist() == [0.05]
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(-4, 4), st.sampled_from("abcdefghijklmnopqrstu")), min_size=1, max_size=60),
+    st.randoms(),
+)
+def test_no_order_of_items_moves_a_difference(drawn: list[tuple[int, str]], rng: random.Random) -> None:
+    """Difference, intervals and p are those of a set of items: the same to the last bit in any order."""
+    shuffled = list(drawn)
+    rng.shuffle(shuffled)
+    one, other = (difference(np.array([v for v, _ in x]), [c for _, c in x], 4) for x in (drawn, shuffled))
+    for name in ("n", "clusters", "diff", "low", "high", "low90", "high90", "p"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says() -> None:
+    """95 of 100, over 400 made-up samples of clusters of two; the 90 % interval lies within it."""
+    rng = np.random.Generator(np.random.PCG64(13))
+    values = np.repeat(rng.integers(-1, 3, size=(60, 400)), 2, axis=0)
+    found = difference(values, in_pairs(120))
+    held = ((found.low <= 0.5) & (found.high >= 0.5)).mean()
+    assert 0.92 <= held <= 0.975
+    assert ((found.low <= found.low90) & (found.high90 <= found.high)).all()
+
+
+def test_no_spread_is_no_certainty() -> None:
+    """Forty clusters that all agree leave room for one in eleven that would not; one cluster says nothing."""
+    found = difference(np.zeros(40, dtype=np.int64), alone(40))
+    assert (found.low[0], found.high[0]) == (-found.high[0], pytest.approx(1 - 0.025 ** (1 / 40)))
+    assert difference(np.array([1, 1]), ["a", "a"]).p.tolist() == [1.0]
+    assert math.isnan(difference(np.array([1, 1]), ["a", "a"]).low[0])
+    with pytest.raises(ValueError, match="at least one item"):
+        stats.differences([stats.Paired(np.zeros((0, 1), dtype=np.int64), [])])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "inside"),
+    [(-0.04, 0.04, True), (-0.05, 0.04, False), (-0.04, 0.05, False), (0.01, 0.06, False), (math.nan, math.nan, False)],
+)
+def test_equivalence_is_the_whole_interval_inside_the_margin(low: float, high: float, inside: bool) -> None:
+    """Schuirmann's two one-sided tests: a bound on the margin is not inside, and what is not known is not equivalent."""
+    assert stats.equivalent(low, high, 0.05) is inside
+
+
+def test_the_detectable_difference_is_found_as_often_as_it_says() -> None:
+    """The closed form against the normal law: at the detectable difference, beside 127 others, power is 80 %."""
+    least = stats.minimum_detectable(-1.96 * 0.02, 1.96 * 0.02, comparisons=128)
+    needed = scipy.stats.norm.isf(0.05 / 256) * 0.02
+    assert scipy.stats.norm.sf(needed, least, 0.02) == pytest.approx(0.8, abs=1e-4)

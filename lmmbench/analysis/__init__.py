@@ -1,1 +1,1 @@
-"""What is read out of a run's files: the matrix today; compare, claims and the report have their places here."""
+"""What is read out of a run's files: rows, the field and its labels, the matrix, its views, the articles and their claims."""

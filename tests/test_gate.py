@@ -1,0 +1,254 @@
+"""The gate: verdicts, baselines.json, exit codes, and what a CI system is given. All runs are made up (sim-a, …)."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmmbench import ci, gate
+from lmmbench.analysis import compare
+from lmmbench.faults import UsageError
+from tests.fake_server import Answer, Exchange, FakeServer
+from tests.kit import lmmbench, providers_yaml, run_here, write_pack
+from tests.test_compare import Row, row, write_run
+
+N = 120
+DAY = date(2026, 11, 22)
+
+
+def judged(tmp_path: Path, a: list[Row], b: list[Row], **more: Any) -> gate.Outcome:
+    sides = compare.pairs(write_run(tmp_path / "base", a), write_run(tmp_path / "night", b))
+    return gate.judge(sides, today=DAY, **more)
+
+
+def night(right: int, n: int = N, **more: Any) -> list[Row]:
+    """Rows of which the first `right` are right."""
+    return [row(i, float(i < right), **more) for i in range(n)]
+
+
+# --- verdicts ----------------------------------------------------------------------------------------
+
+
+def test_a_certain_and_large_drop_is_a_regression(tmp_path: Path) -> None:
+    """Significant after Holm and at least the minimum effect: exit 1, and the line says FAIL."""
+    outcome = judged(tmp_path, night(100), night(80))
+    assert [r["verdict"] for r in outcome.rows if r["tested"]] == ["regression"]
+    assert outcome.exit_code == 1
+    assert outcome.result == "RESULT: FAIL (1 regression)  exit 1"
+
+
+def test_a_drop_below_the_minimum_effect_is_none_however_certain(tmp_path: Path) -> None:
+    """The same drop passes when the gate asks for more."""
+    assert judged(tmp_path, night(100), night(80), min_effect=0.25).exit_code == 0
+
+
+def test_a_drop_that_chance_explains_is_none(tmp_path: Path) -> None:
+    """Three items worse of 120 is no news, though it is 2.5 points."""
+    outcome = judged(tmp_path, night(100), night(97))
+    assert (outcome.rows[0]["diff"], outcome.exit_code) == (pytest.approx(-0.025), 0)
+
+
+def test_a_gain_is_better_and_passes(tmp_path: Path) -> None:
+    """The gate has one side: it never fails on a gain."""
+    outcome = judged(tmp_path, night(80), night(100))
+    assert (outcome.rows[0]["verdict"], outcome.exit_code) == ("better", 0)
+
+
+def test_another_coverage_is_inconclusive_and_no_pass(tmp_path: Path) -> None:
+    """More than a point of difference in coverage: exit 3; a regression on what pairs stays one."""
+    missing = [r | ({"score": None, "status": "error"} if i % 10 == 0 else {}) for i, r in enumerate(night(100))]
+    outcome = judged(tmp_path / "1", night(100), missing)
+    assert (outcome.rows[0]["verdict"], outcome.exit_code) == ("inconclusive", 3)
+    assert outcome.notes == ["sim-a mini: coverage 100.0 % and 90.0 %"]
+    worse = [r | ({"score": None, "status": "error"} if i % 10 == 0 else {}) for i, r in enumerate(night(60))]
+    assert judged(tmp_path / "2", night(100), worse).exit_code == 1
+
+
+def test_a_night_without_answers_is_4(tmp_path: Path) -> None:
+    """An outage is infrastructure, not a regression."""
+    outcome = judged(tmp_path, night(100), [r | {"score": None, "status": "error"} for r in night(0)])
+    assert (outcome.exit_code, outcome.of("regression")) == (4, [])
+
+
+def test_what_was_acknowledged_passes_until_its_last_day(tmp_path: Path) -> None:
+    """With a reason, up to and including `until`; afterwards it fails again, and says so."""
+    ack = gate.Acknowledged("sim-a", "mini", "the vendor has confirmed it", "2026-11-22")
+    outcome = judged(tmp_path / "1", night(100), night(80), acknowledged=(ack,))
+    assert (outcome.rows[0]["verdict"], outcome.exit_code) == ("acknowledged", 0)
+    assert "the vendor has confirmed it" in outcome.notes[0]
+    old = gate.Acknowledged("sim-a", "mini", "the vendor has confirmed it", "2026-11-21")
+    outcome = judged(tmp_path / "2", night(100), night(80), acknowledged=(old,))
+    assert outcome.exit_code == 1
+    assert "ended on 2026-11-21" in outcome.notes[0]
+    other = gate.Acknowledged("sim-b", "mini", "another model", "2026-12-31")
+    assert judged(tmp_path / "3", night(100), night(80), acknowledged=(other,)).exit_code == 1
+
+
+# --- baselines.json ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"version": 2}', "version 2"),
+        ('{"baseline": {}}', "unknown key 'baseline'.*did you mean 'baselines'"),
+        ('{"baselines": {"nightly": {"run": "x"}}}', "'baselines.nightly.sha' is missing"),
+        ('{"acknowledged": [{"model": "m", "cell": "c", "reason": " ", "until": "2026-12-01"}]}', "no reason"),
+        ('{"acknowledged": [{"model": "m", "cell": "c", "reason": "r", "until": "soon"}]}', "no day"),
+        ("{", "not valid"),
+    ],
+)
+def test_a_wrong_baselines_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    """Each mistake is named with the file, and nothing is judged."""
+    path = tmp_path / "baselines.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=said) as e:
+        gate.load_baselines(path)
+    assert str(path) in str(e.value)
+
+
+# --- as a user runs it: real runs over real sockets ---------------------------------------------------
+
+
+def answer(right: int) -> Any:
+    """Answers the first `right` questions of a pack right, the others wrong, whatever the order of the options."""
+
+    def text(x: Exchange) -> str:
+        number = int(re.search(r"q(\d+)번", x.question)[1])  # type: ignore[index]
+        letters = {option: letter for letter, option in re.findall(r"([A-D])\. (\S+)", x.question)}
+        return f"정답: {letters['하나' if number < right else '둘']}"
+
+    return text
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Path:
+    """A folder with the runs `monday` (60 of 80 right) and `tuesday` (40 of 80 right) of one pack."""
+    write_pack(tmp_path / "tasks" / "p", 80)
+    for run_id, right in (("monday", 60), ("tuesday", 40)):
+        with FakeServer(text=answer(right)) as server:
+            providers_yaml(tmp_path / "providers.yaml", server.url)
+            run_here(tmp_path, run_id=run_id)
+    return tmp_path
+
+
+def test_compare_prints_the_difference_and_exits_0(nights: Path) -> None:
+    """`compare A B` has numbers and no verdict; JSON carries every column; Python gives the same rows."""
+    done = lmmbench("compare", "monday", "tuesday", cwd=nights)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "75.0" in done.stdout
+    assert "50.0" in done.stdout
+    assert "0/20" in done.stdout
+    data = json.loads(lmmbench("compare", "monday", "tuesday", "--format", "json", cwd=nights).stdout)
+    assert [r["cell"] for r in data] == ["p", "p/s1"]
+    assert tuple(data[0]) == compare.COLUMNS
+    import lmmbench as package
+
+    frame = package.compare(nights / "results" / "monday", nights / "results" / "tuesday")
+    assert frame["diff"].tolist() == [r["diff"] for r in data]
+    assert lmmbench("compare", "monday:sim-b", "tuesday", cwd=nights).returncode == 2
+
+
+def test_the_first_night_is_6_and_says_what_to_commit(nights: Path) -> None:
+    """Without a baseline there is nothing to fail on; the entry that is printed works once it is committed."""
+    first = lmmbench("gate", "monday", "--baseline", "nightly", cwd=nights)
+    assert first.returncode == 6
+    assert "first night" in first.stderr
+    entry = json.loads(first.stderr[first.stderr.index("{") :])
+    (nights / "baselines.json").write_text(json.dumps({"version": 1, "baselines": entry}), encoding="utf-8")
+    same = lmmbench("gate", "monday", "--baseline", "nightly", cwd=nights)
+    assert same.returncode == 0
+    assert same.stdout.splitlines()[-1] == "RESULT: PASS (1 ok)  exit 0"
+    failed = lmmbench("gate", "tuesday", "--baseline", "nightly", cwd=nights)
+    assert failed.returncode == 1
+    assert failed.stdout.splitlines()[-1] == "RESULT: FAIL (1 regression)  exit 1"
+    said = json.loads((nights / "results" / "tuesday" / "gate.json").read_bytes())
+    assert (said["exit_code"], said["rows"][0]["verdict"]) == (1, "regression")
+
+
+def test_a_baseline_that_is_not_what_was_recorded_is_6(nights: Path) -> None:
+    """A run.json with another hash, a run that is gone, another seed: the gate refuses, and says which."""
+    path = nights / "baselines.json"
+    path.write_text(json.dumps({"baselines": {"n": {"run": "monday", "sha": "0" * 64}}}), encoding="utf-8")
+    changed = lmmbench("gate", "tuesday", "--baseline", "n", cwd=nights)
+    assert (changed.returncode, "another hash" in changed.stderr) == (6, True)
+    path.write_text(json.dumps({"baselines": {"n": {"run": "sunday", "sha": "0" * 64}}}), encoding="utf-8")
+    gone = lmmbench("gate", "tuesday", "--baseline", "n", cwd=nights)
+    assert (gone.returncode, "sunday" in gone.stderr) == (6, True)
+    with FakeServer(text=answer(60)) as server:
+        providers_yaml(nights / "providers.yaml", server.url)
+        other = lmmbench("run", "--tasks", "p", "--seed", "7", "--run-id", "seven", cwd=nights)
+    assert other.returncode == 0
+    mixed = lmmbench("gate", "seven", "--baseline", "monday", cwd=nights)
+    assert (mixed.returncode, "--seed" in mixed.stderr) == (6, True)
+
+
+def test_ci_gets_junit_summary_and_annotations(nights: Path) -> None:
+    """`gate --ci`: a failure in JUnit, a table in the step summary, one error annotation; the exit code is the gate's."""
+    summary = nights / "summary.md"
+    done = lmmbench(
+        "gate", "tuesday", "--baseline", "monday", "--ci", cwd=nights, env={"GITHUB_STEP_SUMMARY": str(summary)}
+    )
+    assert done.returncode == 1
+    root = ET.fromstring((nights / "results" / "tuesday" / "junit.xml").read_bytes())  # noqa: S314 (we wrote it)
+    (failure,) = root.iter("failure")
+    assert "regression" in failure.attrib["message"]
+    assert "| sim-a | p |" in summary.read_text(encoding="utf-8")
+    assert [x for x in done.stdout.splitlines() if x.startswith("::error")] == [
+        "::error title=lmmbench::sim-a p: regression −25.0 [−35.0, −16.2] points on 80 items, p <.001"
+    ]
+
+
+def test_run_ci_says_what_is_missing_and_keeps_its_last_line(tmp_path: Path) -> None:
+    """`run --ci`: JUnit has a case for each model and pack, an outage is an error there and a warning beside it, the
+    matrix is the step summary; stdout still ends with the run's folder."""
+    write_pack(tmp_path / "tasks" / "p", 4)
+    with FakeServer(script=lambda x: Answer(status=401) if x.model == "sim-b" else None) as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, ["sim-a", "sim-b"])
+        summary = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+        done = lmmbench("run", "--tasks", "p", "--ci", "--run-id", "r", cwd=tmp_path, env=summary)
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[-1].startswith("run: ")
+    assert "::warning title=lmmbench::sim-b p: coverage 0.0 %25 is below 98 %25" in done.stderr
+    root = ET.fromstring((tmp_path / "results" / "r" / "junit.xml").read_bytes())  # noqa: S314 (we wrote it)
+    assert {c.attrib["classname"]: [x.tag for x in c] for c in root.iter("testcase")} == {
+        "sim-a": [],
+        "sim-b": ["error"],
+    }
+    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "| sim-a |" in text
+    assert "SIMULATED" in text
+
+
+# --- what CI reads -----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(max_size=30), max_size=30))
+def test_a_message_is_one_command_of_a_line(messages: list[str]) -> None:
+    """Whatever a server or a model said: at most ten lines, none of which begins another command."""
+    lines = ci.commands("error", messages)
+    assert len(lines) <= ci.ANNOTATIONS
+    assert all(line.startswith("::error title=lmmbench::") and not set("\r\n") & set(line) for line in lines)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_junit_is_well_formed_whatever_it_says(name: str, message: str) -> None:
+    """Control characters and lone surrogates cannot break the file."""
+    root = ET.fromstring(ci.junit([ci.Case("sim-a", name, "failure", message)]))  # noqa: S314 (we wrote it)
+    assert root[0].attrib["failures"] == "1"
+
+
+@given(st.text(max_size=200), st.integers(0, 300))
+def test_a_summary_never_passes_its_room(text: str, room: int) -> None:
+    """Over GitHub's limit the whole summary is dropped, so what does not fit is cut, at a line, and said."""
+    data = ci.fitted(text, room)
+    assert len(data) <= room or len(text.encode("utf-8", "replace")) + 1 <= room
+    data.decode("utf-8")
