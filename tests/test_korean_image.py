@@ -13,6 +13,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from importlib.metadata import version
@@ -23,7 +24,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 from rapidfuzz.distance import Levenshtein
 
-from lmmbench import check, packs, validators
+from lmmbench import check, packs, show, validators
 from lmmbench.canon import sha256
 from lmmbench.types import Item
 from packtools.korean_image import build, fonts
@@ -263,9 +264,18 @@ def pictures_of(x: Exchange) -> list[tuple[str, bytes]]:
     return [(m[1], base64.b64decode(m[2], validate=True)) for m in found if m]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run's folder, the requests that the server received, and the run's rows."""
+
+    folder: Path
+    requests: list[Exchange]
+    rows: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Exchange], list[dict[str, Any]]]:
-    """Both packs put to a model of each dialect that takes images, and to one that takes none: (requests, rows)."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """Both packs put to a model of each dialect that takes images, and to one that takes none."""
     cwd = tmp_path_factory.mktemp("image")
     for name in (build.PACK, build.BLIND):
         shutil.copytree(TASKS / name, cwd / "tasks" / name)
@@ -276,33 +286,43 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Exchange], lis
     with FakeServer() as server:
         providers_yaml(cwd / "providers.yaml", server.url, models, {"gem": {"api": "gemini"}}, concurrency=8)
         ran = run_here(cwd, tasks=f"{build.PACK},{build.BLIND}")
-    return server.history, rows_of(ran.folder)
+    return Asked(ran.folder, server.history, rows_of(ran.folder))
 
 
 @pytest.mark.parametrize("model", ["sim-a", "sim-g"])
-def test_the_picture_arrives_byte_by_byte(asked: tuple[list[Exchange], list[dict[str, Any]]], model: str) -> None:
+def test_the_picture_arrives_byte_by_byte(asked: Asked, model: str) -> None:
     """Each question comes with exactly its file's bytes: as a data URI for OpenAI chat, as inlineData for Gemini."""
     files = {(i.fields["question"], "image/png", (SEEN.folder / i.media[0].path).read_bytes()) for i in SEEN.active}
-    sent = {(x.question.split("\n")[0], *picture) for x in asked[0] if x.model == model for picture in pictures_of(x)}
+    sent = {
+        (x.question.split("\n")[0], *picture) for x in asked.requests if x.model == model for picture in pictures_of(x)
+    }
     assert sent == files
-    recorded = {json.loads(r["media_json"])[0][1] for r in asked[1] if r["model"] == model and r["pack"] == build.PACK}
+    recorded = {
+        json.loads(r["media_json"])[0][1] for r in asked.rows if r["model"] == model and r["pack"] == build.PACK
+    }
     assert recorded == {sha256(data) for _, _, data in files}
 
 
-def test_the_control_sends_no_picture(asked: tuple[list[Exchange], list[dict[str, Any]]]) -> None:
+def test_the_control_sends_no_picture(asked: Asked) -> None:
     """Asked blind, a model gets the same words without an image, and is told that there is none."""
-    blind = [x for x in asked[0] if x.model == "sim-a" and not pictures_of(x)]
+    blind = [x for x in asked.requests if x.model == "sim-a" and not pictures_of(x)]
     assert {x.question.split("\n")[0] for x in blind} == {i.fields["question"] for i in BLIND.active}
     assert all("그림은 주어지지 않습니다" in x.body["messages"][0]["content"] for x in blind)
 
 
-def test_a_model_of_text_is_asked_the_control_only(asked: tuple[list[Exchange], list[dict[str, Any]]]) -> None:
+def test_a_model_of_text_is_asked_the_control_only(asked: Asked) -> None:
     """Without image input the pictures are `unsupported`, never a 0; the control is a fair question for anyone."""
-    rows = [r for r in asked[1] if r["model"] == "sim-text"]
+    rows = [r for r in asked.rows if r["model"] == "sim-text"]
     assert Counter((r["pack"], r["status"], r["score"] is None) for r in rows) == {
         (build.PACK, "unsupported", True): 24, (build.BLIND, "ok", False): 24,
     }  # fmt: skip
-    assert len([x for x in asked[0] if x.model == "sim-text"]) == 24
+    assert len([x for x in asked.requests if x.model == "sim-text"]) == 24
+
+
+def test_show_names_the_picture(asked: Asked) -> None:
+    """Who looks an item up learns which picture it was shown with; of the control, that there was none."""
+    assert "shown with media/chat-001.png (image/png)" in show.item(asked.folder, f"{build.PACK}/chat-001")
+    assert "shown with" not in show.item(asked.folder, f"{build.BLIND}/chat-001")
 
 
 def test_the_wheel_carries_pictures_and_no_program_that_draws(tmp_path: Path) -> None:
