@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from rapidfuzz.distance import Levenshtein
 from lmmbench import check, packs, show, validators
 from lmmbench.canon import sha256
 from lmmbench.types import Item
-from packtools.korean_image import build, fonts
+from packtools.korean_image import build, fonts, timetables
 from packtools.korean_image.scene import Scene
 from tests.fake_server import Exchange, FakeServer
 from tests.kit import ROOT, providers_yaml, rows_of, run_here
@@ -141,14 +142,17 @@ def test_the_items_are_what_the_program_writes() -> None:
 
 
 def test_a_changed_question_loses_its_checks() -> None:
-    """A check is a check of one question with one picture."""
+    """A check is a check of one question with one picture, its options and its gold, in whatever order they stand."""
     pictures = {s.id: committed(s) for s in build.SCENES}
     standing = json.loads(json.dumps({one["id"]: one for one in build.items(pictures, {})}))
     for one in standing.values():
         one["provenance"]["checks"] = [{"kind": "made up"}]
     standing["sign-002"]["fields"]["question"] += " "
+    standing["sign-003"]["options"].reverse()
+    standing["sign-003"]["targets"] = [str(5 - int(standing["sign-003"]["targets"][0]))]
+    standing["sign-004"]["targets"] = ["1"]
     kept = {one["id"]: one["provenance"]["checks"] for one in build.items(pictures, standing)}
-    assert (kept["sign-001"], kept["sign-002"]) == ([{"kind": "made up"}], [])
+    assert [kept[f"sign-00{n}"] for n in (1, 2, 3, 4)] == [[{"kind": "made up"}], [], [{"kind": "made up"}], []]
 
 
 @scenes
@@ -190,6 +194,20 @@ def test_the_arithmetic_of_the_evidence_is_right() -> None:
     assert [e for e in equations if len({value(side) for side in e.split("=")}) != 1] == []
 
 
+def test_no_misread_lesson_is_right_by_accident() -> None:
+    """A wrong cell in a row or column of the two lessons that change places, or beside one of them, never shows the
+    gold; and the changed week is a likely one: no day has a lesson twice."""
+    cells = {(day, n): lesson for n, row in enumerate(timetables.LESSONS) for day, lesson in enumerate(row)}
+    one, other = ((timetables.DAYS.index(day), n - 1) for day, n in timetables.SWAPPED)
+    gold = cells[one]
+    misread = {
+        (day, n) for day, n in cells for d, m in (one, other) if day == d or n == m or abs(day - d) == abs(n - m) == 1
+    }
+    assert [place for place in misread if cells[place] == gold] == [one]
+    cells[one], cells[other] = cells[other], gold
+    assert [d for d in range(5) if len({cells[d, n] for n in range(6)}) < 6] == []
+
+
 # --- the control -------------------------------------------------------------------------------------
 
 
@@ -220,11 +238,21 @@ def _apart(item: Item, n: int) -> int:
     return sum(Levenshtein.distance(item.options[n], other) for other in item.options)
 
 
+def numbers_of(option: str) -> tuple[int, ...]:
+    """`5,500원` is 5500, `12월 1일` is 12 and 1."""
+    return tuple(map(int, re.findall(r"\d+", option.replace(",", ""))))
+
+
+def in_order(item: Item) -> list[int]:
+    """The places of the options from the least to the greatest: numbers by value, words by the alphabet."""
+    return sorted(range(4), key=lambda n: (numbers_of(item.options[n]), item.options[n]))
+
+
 GUESSERS: dict[str, Callable[[Item], int]] = {
     **validators.SOLVERS,
     "most like the others": lambda i: min(range(4), key=lambda n: _apart(i, n)),
     "least like the others": lambda i: max(range(4), key=lambda n: _apart(i, n)),
-    **{f"number {n + 1} in order": lambda i, n=n: sorted(range(4), key=i.options.__getitem__)[n] for n in range(4)},  # type: ignore[misc]
+    **{f"number {n + 1} in order": lambda i, n=n: in_order(i)[n] for n in range(4)},  # type: ignore[misc]
 }
 """Guessers that see no picture. Wrong options are often made from the right one by one change, and it lies in their middle."""
 
@@ -232,7 +260,7 @@ GUESSERS: dict[str, Callable[[Item], int]] = {
 @pytest.mark.parametrize("name", GUESSERS)
 def test_no_guesser_beats_chance_without_the_picture(name: str) -> None:
     """Chance and two standard errors bound every rule of thumb, over all items and over those with numbers alone."""
-    numbers = [i for i in BLIND.active if all(re.search(r"\d", o) for o in i.options)]
+    numbers = [i for i in BLIND.active if all(map(numbers_of, i.options))]
     for items in (BLIND.active, numbers):
         right = sum(GUESSERS[name](i) == validators.gold_index(i) for i in items)
         assert right / len(items) <= 0.25 + 2 * (0.25 * 0.75 / len(items)) ** 0.5
@@ -246,6 +274,25 @@ def test_options_are_alike() -> None:
         assert max(lengths) - min(lengths) <= 3, i.id
     assert Counter(i.targets[0] for i in SEEN.active) == dict.fromkeys("1234", 6)
     assert Counter(i.stratum for i in SEEN.active) == {"sign": 6, "receipt": 6, "timetable": 6, "chat": 6}
+
+
+def test_numbers_stand_in_their_natural_order() -> None:
+    """Amounts, times and dates rise from the first option to the last, wherever the options are read as written."""
+    numbers = [i for i in SEEN.active if all(map(numbers_of, i.options))]
+    assert len(numbers) > 10
+    assert [i.id for i in numbers if in_order(i) != [0, 1, 2, 3]] == []
+    shown = re.findall(r"^([A-D])\. (.+)$", build.questions(), re.MULTILINE)
+    assert shown == [pair for i in SEEN.active for pair in zip("ABCD", i.options, strict=True)]
+
+
+def test_no_gold_is_the_sum_of_two_other_options() -> None:
+    """Amounts that add up among the options would single the gold out without the picture."""
+    won = [i for i in SEEN.active if all(o.endswith("원") for o in i.options)]
+    assert len(won) == 4
+    for i in won:
+        amounts = [numbers_of(o)[0] for o in i.options]
+        gold = amounts.pop(validators.gold_index(i))
+        assert gold not in {a + b for a, b in combinations(amounts, 2)}, i.id
 
 
 # --- what a model is sent ----------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def without_picture(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def content(seen: dict[str, Any]) -> tuple[Any, ...]:
-    """What a check of an item is a check of."""
-    return seen["fields"], seen["options"], seen["targets"], seen["media"]
+    """What a check of an item is a check of. The order of the options is no part of it: each asking draws it anew."""
+    (gold,) = seen["targets"]
+    return seen["fields"], sorted(seen["options"]), seen["options"][int(gold) - 1], seen["media"]
 
 
 def standing_checks(pack: Path) -> dict[str, dict[str, Any]]:
@@ -101,6 +102,6 @@ def questions() -> str:
     """The questions with lettered options and no gold, in Markdown, for an answer from the picture alone."""
     parts = []
     for scene in SCENES:
-        shown = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", sorted(scene.options), strict=True))
+        shown = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", scene.options, strict=True))
         parts.append(f"## {scene.id}.png\n\n{scene.question}\n\n{shown}\n")
     return "\n".join(parts)

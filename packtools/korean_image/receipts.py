@@ -48,6 +48,12 @@ DRINKS = (("보리라테", 4800, 2), ("쑥스콘", 3200, 3), ("유자차", 5300,
 DRINKS_SUM = sum(price * n for _, price, n in DRINKS)
 REGULAR = DRINKS_SUM // 10
 PAID = 30000
+ONE_OF_EACH = sum(price for _, price, _ in DRINKS)
+
+
+def change(cost: int, off: int) -> str:
+    """What is handed back for `PAID`; the wrong options leave out the discount, the counts, or both."""
+    return f"{won(PAID - cost + off)}원"
 
 
 def torn(pen: Pen) -> None:
@@ -175,24 +181,25 @@ def day(when: date) -> str:
 
 
 def clothes(pen: Pen) -> None:
-    y = strip(pen, 40, 600, 20, 756, "나비잠 옷방", ("구름시 실타래길 5", "2026-11-24(화) 16:30"))
+    y = strip(pen, 40, 600, 20, 798, "나비잠 옷방", ("구름시 실타래길 5", "2026-11-24(화) 16:30"))
     rows = [("품목", "금액")] + [(name, won(price)) for name, price in CLOTHES]
     y = listing(pen, 76, 564, y, rows, (564,), 28)
     pen.text(76, y + 8, "합계", 34, "bold")
     pen.text(564, y + 8, won(sum(p for _, p in CLOTHES)), 34, "bold", anchor="ra")
-    pen.box(70, y + 80, 570, y + 252, None, "#444444", 0, 2)
+    pen.box(70, y + 80, 570, y + 292, None, "#444444", 0, 2)
     for n, text in enumerate((
-        "<교환 안내>", "산 날의 다음 날부터 세어 14일 안에 교환할 수", "있습니다.",
-        "▼ 표시가 있는 할인 상품은 7일 안에만 됩니다.",
+        "<교환 안내>", "산 날의 다음 날부터 세어 14일 안에", "교환할 수 있습니다.",
+        "▼ 표시가 있는 할인 상품은 같은 방법으로", "세어 7일 안에만 교환할 수 있습니다.",
     )):  # fmt: skip
         pen.text(86, y + 96 + n * 38, text, 21, "mono")
-    pen.text(320, y + 278, "택을 떼면 교환할 수 없습니다.", 20, "mono", GREY, "ma")
+    pen.text(320, y + 316, "태그를 떼면 교환할 수 없습니다.", 20, "mono", GREY, "ma")
 
 
 SCENES = (
     Scene(
         "receipt-001", "compute", "이 영수증대로 계산할 때 손님이 받을 거스름돈은?",
-        f"{won(PAID - (DRINKS_SUM - REGULAR))}원", ("2,450원", "5,500원", "8,450원"), 2,
+        change(DRINKS_SUM, REGULAR),
+        (change(DRINKS_SUM, 0), change(ONE_OF_EACH, 0), change(ONE_OF_EACH, ONE_OF_EACH // 10)), 2,
         "합계 24,500원에서 단골 할인 2,450원을 뺀 22,050원이 낼 돈이고, 30,000원을 냈으므로 거스름돈은 7,950원이다",
         ("24,500", "-2,450", "30,000"), (600, 560), torn,
         "4,800×2 + 3,200×3 + 5,300 = 24,500; 24,500 − 2,450 = 22,050; 30,000 − 22,050 = 7,950", DESK,
@@ -205,7 +212,7 @@ SCENES = (
         "3,900 + 4,300 + 7,800 = 16,000; 과세 2,200 + 6,600 + 7,700 = 16,500 = 15,000 + 1,500; 합계 32,500", "#d5dbe0",
     ),
     Scene(
-        "receipt-003", "lookup", "이 영수증에서 손님이 실제로 사 간 물건 가운데 값이 가장 비싼 것은?",
+        "receipt-003", "lookup", "이 영수증에서 손님이 사 간 물건 가운데 값이 가장 비싼 것은?",
         dearest().split()[0], ("만년필", "스케치북", "수채 물감"), 4,
         "만년필(28,000원)은 취소되었으므로 남은 것 가운데 가장 비싼 것은 색연필(24,000원)이다",
         ("[취소] 만년필", "색연필 48색", "24,000"), (700, 690), stationer, paper="#5d6b74",
@@ -228,7 +235,7 @@ SCENES = (
         "receipt-006", "infer", "이 영수증으로 털목도리를 교환할 수 있는 마지막 날은?",
         day(BOUGHT + timedelta(DAYS_ON_SALE)), ("11월 30일", "12월 7일", day(BOUGHT + timedelta(DAYS))), 2,
         "털목도리는 할인 상품(▼)이어서 11월 25일부터 세어 7일째인 12월 1일까지 교환할 수 있다",
-        ("▼털목도리", "2026-11-24(화) 16:30", "▼ 표시가 있는 할인 상품은 7일 안에만 됩니다."), (640, 780), clothes,
+        ("▼털목도리", "2026-11-24(화) 16:30", "▼ 표시가 있는 할인 상품은 같은 방법으로", "세어 7일 안에만 교환할 수 있습니다."), (640, 822), clothes,
         "2026-11-24 + 7일 = 2026-12-01", "#cfc4b4",
     ),
 )  # fmt: skip

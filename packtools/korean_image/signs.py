@@ -43,7 +43,7 @@ def library(pen: Pen) -> None:
     pen.text(350, 80, "자료실별 휴실 안내", 46, "serif", "#24422a", "ma")
     pen.text(350, 150, "2026년 12월", 26, "gothic", anchor="ma")
     pen.text(350, 210, "늘 저희 도서관을 찾아 주셔서 고맙습니다.", 23, anchor="ma")
-    pen.text(350, 244, "아래와 같이 자료실을 쉬오니 이용에 참고해 주십시오.", 23, anchor="ma")
+    pen.text(350, 244, "아래와 같이 자료실 문을 닫으니 이용에 참고해 주십시오.", 23, anchor="ma")
     for n, (room, when, why) in enumerate(ROOMS):
         y = 304 + n * 102
         pen.box(70, y, 630, y + 88, "#eef4ec", None, 10)
@@ -131,12 +131,14 @@ def courts(pen: Pen) -> None:
 
 
 def hatched(pen: Pen, x0: float, y0: float, x1: float, y1: float) -> None:
-    pen.box(x0, y0, x1, y1, "#f7d4cf", "#9c2b1f")
-    height = y1 - y0
-    for x in range(int(x0 - height), int(x1), 14):
-        low, high = max(x, x0), min(x + height, x1)
+    pen.box(x0, y0, x1, y1, "#f7d4cf")
+    left, top, right, bottom = (int(edge) for edge in (x0 + 2, y0 + 2, x1 - 2, y1 - 2))
+    height = bottom - top
+    for x in range(left - height, right, 14):
+        low, high = max(x, left), min(x + height, right)
         if low < high:
-            pen.line(low, y1 - (low - x), high, y1 - (high - x), "#9c2b1f", 2)
+            pen.line(low, bottom - (low - x), high, bottom - (high - x), "#9c2b1f", 2)
+    pen.box(x0, y0, x1, y1, None, "#9c2b1f")
 
 
 def closed_at(hour: float) -> str:
@@ -153,7 +155,7 @@ MOVES = {"누리상사": "다온상사", "다온상사": "라온상사", "라온
 
 def directory(pen: Pen) -> None:
     pen.box(20, 20, 580, 980, "#20262e", "#8d7a4f", 6, 8)
-    pen.text(300, 60, "나래누리빌딩", 44, "serif", "#e9d9a6", "ma")
+    pen.text(300, 60, "나래솔빌딩", 44, "serif", "#e9d9a6", "ma")
     pen.text(300, 122, "층별 안내", 30, "serif", "#e9d9a6", "ma")
     for n, (floor, tenant) in enumerate(FLOORS.items()):
         x = 480 - n * 120
@@ -165,7 +167,7 @@ def directory(pen: Pen) -> None:
     pen.text(300, 640, "자리를 옮겼습니다", 32, "bold", "#b3261e", "ma")
     for n, (who, whose) in enumerate(MOVES.items()):
         pen.text(300, 706 + n * 46, f"{who} → {whose} 자리로", 29, "gothic", anchor="ma")
-    pen.text(300, 860, "2026년 11월 2일부터", 23, "gothic", "#555555", "ma")
+    pen.text(300, 860, "옮긴 날: 2026년 11월 2일", 23, "gothic", "#555555", "ma")
     pen.text(300, 930, "관리실은 지하 1층에 있습니다", 22, "gothic", "#b9c0c8", "ma")
 
 
