@@ -203,7 +203,8 @@ def find(tasks_dir: Path) -> dict[str, Path]:
 
 
 def select(names: str, tasks_dir: Path) -> list[Pack]:
-    """Packs named by id, group or folder, comma-separated; `all` is every pack of ours. Raises UsageError."""
+    """Packs named by id, group or folder, comma-separated; `all` is every pack of ours that is in a group, so that a
+    control, which is in none, is asked for by its name only. Raises UsageError."""
     folders = find(tasks_dir)
     loaded: dict[str, Pack] = {}
     ours = {name: f for name, f in folders.items() if not name.startswith("public/")}
@@ -214,7 +215,7 @@ def select(names: str, tasks_dir: Path) -> list[Pack]:
             chosen = [load(Path(name).resolve())]
         else:
             packs = [load(f) for f in ours.values()]
-            chosen = [p for p in packs if name == "all" or name in p.card.groups]
+            chosen = [p for p in packs if name in p.card.groups or (name == "all" and p.card.groups)]
             if not packs:
                 raise UsageError(f"there is no pack in {tasks_dir}; name another folder with --tasks-dir")
             if not chosen:

@@ -75,7 +75,9 @@ def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
     import pyarrow.compute as pc
 
     lines = [f"{row['pack']}/{row['item_id']}  {row['stratum']} · {row['type']} · {row['attestation']}", ""]
-    lines += [visible(row["question"]), "", f"targets: {visible(' | '.join(row['targets']))}"]
+    lines.append(visible(row["question"]))
+    lines += [f"shown with {m['path']} ({m['mime']})" for m in json.loads(row["media_json"] or "[]")]
+    lines += ["", f"targets: {visible(' | '.join(row['targets']))}"]
     if row["options"]:
         lines.append("options as written: " + "  ".join(f"{n}={o}" for n, o in enumerate(row["options"], 1)))
     lines.append(f"claim: {visible(row['claim'])}")
