@@ -199,6 +199,73 @@ def test_a_blocked_prompt_is_read_alike() -> None:
     assert read.input == found.usage_metadata.prompt_token_count
 
 
+# --- Anthropic ---------------------------------------------------------------------------------------
+
+needs_anthropic = kit.needs("anthropic", install='pip install "lmmbench[dev]"')
+
+
+def message(*blocks: dict[str, Any], stop: str = "end_turn", **usage: Any) -> dict[str, Any]:
+    """A Messages reply around content blocks; `usage` adds counts."""
+    return {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "sim-a-20261101", "content": list(blocks),
+        "stop_reason": stop, "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 5, **usage},
+    }  # fmt: skip
+
+
+def say(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+ANTHROPIC_REPLIES = {
+    "text": message(say("정답: 가\n")),
+    "text in blocks": message(say("정답: "), say("가")),
+    "cut by the cap": message(say("여기서 끊"), stop="max_tokens"),
+    "thinking ate the cap": message({"type": "thinking", "thinking": "6 ×", "signature": "s"}, stop="max_tokens"),
+    "thinking": message(
+        {"type": "thinking", "thinking": "6 × 7", "signature": "s"}, say("42"),
+        output_tokens_details={"thinking_tokens": 4},
+    ),
+    "redacted thinking": message({"type": "redacted_thinking", "data": "x"}, say("42")),
+    "refusal": message(stop="refusal"),
+    "refusal half way": message(say("그러니까"), stop="refusal"),
+    "cache read and written": message(say("42"), cache_read_input_tokens=700, cache_creation_input_tokens=50),
+    "stop sequence": message(say("42"), stop="stop_sequence"),
+}  # fmt: skip
+
+
+def read_by_anthropic(body: Any) -> Read:
+    """What Anthropic's client makes of it, with its cache folded into the input: Anthropic counts it outside."""
+    import anthropic
+
+    async def create(url: str) -> Any:
+        async with anthropic.AsyncAnthropic(api_key=KEY, base_url=f"{url}/sim", max_retries=0) as client:
+            return await client.messages.create(
+                model="sim-a", max_tokens=64, messages=[{"role": "user", "content": USER}]
+            )
+
+    with FakeServer([Answer(body=body)]) as server:
+        found = asyncio.run(create(server.url))
+    usage = found.usage
+    details = getattr(usage, "output_tokens_details", None)
+    thinking = "".join(b.thinking for b in found.content if b.type == "thinking")
+    return Read(
+        "".join(b.text for b in found.content if b.type == "text"),
+        found.stop_reason,
+        thinking or None,
+        usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0),
+        usage.cache_read_input_tokens,
+        usage.output_tokens,
+        details.thinking_tokens if details else None,
+    )
+
+
+@needs_anthropic
+@pytest.mark.parametrize("name", ANTHROPIC_REPLIES)
+def test_anthropics_client_and_our_dialect_read_alike(name: str) -> None:
+    """Text without thinking, end and every count are the same, once the cache is counted as input."""
+    assert ours("anthropic", ANTHROPIC_REPLIES[name]) == read_by_anthropic(ANTHROPIC_REPLIES[name])
+
+
 # --- replies that hold no answer ---------------------------------------------------------------------
 
 
@@ -271,6 +338,27 @@ GEMINI_DIFFERENCES = {
 }
 
 
+ANTHROPIC_DIFFERENCES = {
+    "header user-agent": "each names itself",
+    "header x-stainless-*": "tells Anthropic of the machine: system, processor, Python",
+    "header x-api-key": "ours: the header of the documentation",
+    "header authorization": "the client's since 2.x: the same key as a bearer token",
+    "header anthropic-version": "ours is 2023-06-01, that of client 2.12 is 2026-10-21; the replies above are read alike",
+}
+
+
+async def question_by_anthropic(url: str) -> None:
+    import anthropic
+
+    source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(kit.PIXEL.data).decode()}
+    content: Any = [{"type": "image", "source": source}, {"type": "text", "text": USER}]
+    async with anthropic.AsyncAnthropic(api_key=KEY, base_url=f"{url}/sim", max_retries=0) as client:
+        await client.messages.create(
+            model="sim-a", max_tokens=64, system=SYSTEM, messages=[{"role": "user", "content": content}],
+            output_config={"effort": "low"},
+        )  # fmt: skip
+
+
 async def question_by_openai(url: str) -> None:
     import openai
 
@@ -319,10 +407,19 @@ QUESTIONS: dict[str, tuple[Callable[[str], Any], Capabilities, dict[str, str], s
         GEMINI_DIFFERENCES,
         "x-goog-api-key",
     ),
+    "anthropic": (
+        question_by_anthropic,
+        Capabilities(
+            temperature="refused", seed="refused", effort="output_config.effort", default_effort="low", cap_counts_reasoning=False
+        ),
+        ANTHROPIC_DIFFERENCES,
+        "x-api-key",
+    ),
 }  # fmt: skip
 
 
 @needs_sdk
+@needs_anthropic
 @pytest.mark.parametrize("api", QUESTIONS)
 def test_the_same_question_is_the_same_request(api: str) -> None:
     """Address, key and every field of the body, image included, are those of the vendor's own call; what differs is
@@ -334,7 +431,7 @@ def test_the_same_question_is_the_same_request(api: str) -> None:
         asyncio.run(ask_by_client(server.url))
         mine, theirs = server.history
     assert differences(mine, theirs) == set(named)
-    assert KEY in mine.headers[auth] and mine.headers[auth] == theirs.headers[auth]
+    assert KEY in mine.headers[auth] and KEY in str(theirs.headers)
 
 
 @needs_sdk

@@ -224,7 +224,7 @@ def _sdk_provider(
 ) -> SdkProvider:
     try:
         return SdkProvider(model, endpoint, dialect, url, key)
-    except ImportError as e:
+    except ModuleNotFoundError as e:
         raise UsageError(
             f"endpoint {endpoint_id!r} has transport: sdk, and the vendor's client is not installed ({e}); "
             f"run: {config.INSTALL_SDK}"

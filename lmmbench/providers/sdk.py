@@ -43,7 +43,7 @@ _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 class SdkSender:
     """Sends as `net.http.Sender` does, with the same faults, through the client of one api at one address.
 
-    Raises ImportError where the client is not installed, UsageError where it has no account.
+    Raises ModuleNotFoundError where the client is not installed, UsageError where it has no account.
     """
 
     def __init__(self, api: str, base_url: str, key: str) -> None:
