@@ -236,7 +236,7 @@ def pcg64(seed: int, count: int) -> list[int]:
 def test_the_sign_flip_is_the_same_on_every_machine(flips: int) -> None:
     """Written out with Python's own integers, bit for bit: each cluster's run of PCG64's words, lowest bit first, says
     in which flips its sign changes; hits and flips both count the observed one."""
-    sums = [((7 * n * n) % 23 - 9) * 41_667 for n in range(19)]
+    sums = [(k if k % 2 or k == 14 else -k) * 41_667 for k in range(3, 22)]  # about every second flip is a hit
     width = -(-flips // 64)
     words = pcg64(5, width * len(sums))
     hits = 0
