@@ -345,7 +345,7 @@ def test_the_picture_arrives_byte_by_byte(asked: Asked, model: str) -> None:
     }
     assert sent == files
     recorded = {
-        json.loads(r["media_json"])[0][1] for r in asked.rows if r["model"] == model and r["pack"] == build.PACK
+        json.loads(r["media_json"])[0]["sha256"] for r in asked.rows if r["model"] == model and r["pack"] == build.PACK
     }
     assert recorded == {sha256(data) for _, _, data in files}
 

@@ -229,14 +229,15 @@ def test_who_answered_and_how_it_ended_is_said_where_nobody_expected_it(home: Pa
         assert done.returncode == 0, done.stderr
         manifest = manifest_of(run)
         assert manifest["unknown_finish"] == {"sim-a": {"paused_for_review": 2}}
-        assert manifest["models"]["sim-b"]["served_models"] == ["sim-b", "sim-b-2026-11-01"]
+        assert manifest["models"]["sim-b"]["served_models"] == {"sim-b": 39, "sim-b-2026-11-01": 1}
         (row,) = [r for r in rows_of(run, "sim-a") if r["status"] != "ok"]
         assert (row["status"], row["finish"], row["score"]) == ("invalid", "paused_for_review", None)
         warnings = [line for line in done.stderr.splitlines() if "warning:" in line]
         assert len(warnings) == 3
+        assert [a["model"] for a in manifest["alarms"]] == ["sim-b"]
         assert "sim-a: replies ended with words that no table has ('paused_for_review' 2 times)" in done.stderr
-        assert "sim-b: the served model changed in mid-run: sim-b, sim-b-2026-11-01" in done.stderr
-        assert "sim-c: asked for sim-c, served by sim-z" in done.stderr
+        assert "alarm: sim-b: the served model changed in mid-run (sim-b × 39, sim-b-2026-11-01 × 1)" in done.stderr
+        assert "sim-c: asked for sim-c, 40 answers came from sim-z, which is not the model" in done.stderr
 
 
 def test_each_kind_of_failure_is_a_status_without_a_score(home: Path) -> None:
