@@ -253,8 +253,8 @@ const simulated = (model) => data.run.simulated && model.id.startsWith("sim-");
 
 function badges(model) {
   return [
-    model.region === "reference" && el("span", { class: "badge" }, word("reference")),
-    simulated(model) && el("span", { class: "badge warn" }, word("sim")),
+    model.region === "reference" && [" ", el("span", { class: "badge" }, word("reference"))],
+    simulated(model) && [" ", el("span", { class: "badge warn" }, word("sim"))],
   ];
 }
 
@@ -548,12 +548,13 @@ const itemMean = (item) => {
   const got = models.map((model) => model.scores[item]).filter((score) => !Number.isNaN(score));
   return got.length ? got.reduce((a, b) => a + b) / got.length : NaN;
 };
-const contains = (text, needle) => known(text) && text.toLowerCase().includes(needle);
+const folded = (text) => text.normalize("NFC").toLowerCase();
+const contains = (text, needle) => known(text) && folded(text).includes(needle);
 
 /** The items that the filters leave. A row's filters hold for one and the same answer. */
 function chosen() {
   const { pack, stratum, score, text, model } = state.filter;
-  const needle = (text ?? "").normalize("NFC").toLowerCase();
+  const needle = folded(text ?? "");
   const among = model ? models.filter((m) => m.id === model) : models;
   const found = [];
   for (let item = 0; item < items.size; item++) {
@@ -634,12 +635,16 @@ function filters() {
   const same = (values) => [...values].map((value) => [value, value]);
   const scores = ["score_full", "score_part", "score_zero", "score_none", "score_differ"].map((key) => [key, word(key)]);
   let typing;
-  const search = el("input", {
+  const search = () => {
+    clearTimeout(typing);
+    filterBy({ text: input.value });
+  };
+  const input = el("input", {
     type: "search", "data-key": "filter:text", placeholder: word("search_hint"), value: state.filter.text ?? "",
-    oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => filterBy({ text: event.target.value }), 120); },
+    oninput: () => { clearTimeout(typing); typing = setTimeout(search, 120); },
   });
   return el(
-    "form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    "form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); search(); } },
     select("pack", word("pack"), word("all_packs"), same(data.packs.map((p) => p.id)), (pack) => {
       state.filter.stratum = "";
       filterBy({ pack });
@@ -651,7 +656,7 @@ function filters() {
       group("status", word("status"), statusWord), group("parse_status", word("reading")), group("error_kind", word("fault")),
     ]),
     select("score", word("score"), word("any"), scores),
-    el("label", { class: "wide" }, word("search"), search),
+    el("label", { class: "wide" }, word("search"), input),
     el("button", { type: "button", "data-key": "filter:reset", onclick: () => { state.filter = {}; filterBy({}); drawItems(); } }, word("reset")),
   );
 }
@@ -746,7 +751,7 @@ function question(item, shown, asked) {
   const options = items.options(item), targets = items.targets(item);
   const line = (number, place) => {
     const gold = targets.includes(String(number));
-    return el("li", { class: gold ? "gold" : null }, `${letter(place)}. ${options[number - 1]}`, gold && el("span", { class: "badge", lang: state.lang }, `✓ ${word("gold")}`));
+    return el("li", { class: gold ? "gold" : null }, `${letter(place)}. ${options[number - 1]}`, gold && [" ", el("span", { class: "badge", lang: state.lang }, `✓ ${word("gold")}`)]);
   };
   return [
     items.system(item) && el("p", { class: "system" }, items.system(item)), long(before.trimEnd()),
@@ -761,8 +766,8 @@ function answer(model, row, item, shown, lang) {
   if (!known(row)) return el("article", {}, el("h4", {}, model.id), NONE);
   const rows = model.rows, text = rows.answer(row), status = rows.status(row), score = rows.score(row);
   const head = el(
-    "h4", {}, model.id, badges(model), el("span", { class: `badge status ${status}` }, statusWord(status)),
-    el("span", { class: "score" }, score === null ? `${word("score")} ${NONE}` : `${word("score")} ${points(score)}`),
+    "h4", {}, model.id, badges(model), " ", el("span", { class: `badge status ${status}` }, statusWord(status)),
+    " ", el("span", { class: "score" }, score === null ? `${word("score")} ${NONE}` : `${word("score")} ${points(score)}`),
   );
   const fault = [rows.error_kind(row), rows.error(row)].filter(Boolean).join(": ");
   return el(
