@@ -618,6 +618,9 @@ def test_no_window_is_too_narrow(browser: Browser, file: Path, hostile_file: Pat
                 control(page, f"item:{item}").click()
             page.locator(".heat .cell").first.click()
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(
+                "[...document.querySelectorAll('.text')].every(x => x.scrollWidth <= x.clientWidth + 1)"
+            )
 
 
 # --- answers that try something -------------------------------------------------------------------------
