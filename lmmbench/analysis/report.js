@@ -771,12 +771,12 @@ function answer(model, row, item, shown, lang) {
   );
   const fault = [rows.error_kind(row), rows.error(row)].filter(Boolean).join(": ");
   return el(
-    "article", { "aria-label": model.id }, head, fault && el("p", { class: "fault" }, fault),
+    "article", { "aria-label": model.id }, head, fault && long(fault, { class: "text fault" }),
     text === null ? el("p", { class: "none" }, word("no_answer")) : text === "" ? el("p", { class: "none" }, word("empty")) : long(text, { lang }),
     pairs(factsOf(rows, row, item, shown)),
     el("details", {}, el("summary", {}, word("more")), pairs([
       [word("served"), rows.served_model(row) ?? NONE], [word("finish"), rows.finish(row) ?? NONE], [word("metric"), rows.metric_id(row) ?? NONE],
-      [word("aux"), rows.aux_json(row) ?? NONE], [word("sent"), rows.sent_json(row) ?? NONE], [word("dropped"), rows.dropped_json(row) ?? NONE],
+      [word("aux"), long(rows.aux_json(row) ?? NONE)], [word("sent"), rows.sent_json(row) ?? NONE], [word("dropped"), rows.dropped_json(row) ?? NONE],
     ])),
   );
 }
@@ -796,7 +796,8 @@ function factsOf(rows, row, item, shown) {
 function parsed(value, item, shown) {
   if (value === null) return word("not_parsed");
   const place = shown.indexOf(Number(value));
-  return items.options(item).length && place >= 0 ? `${letter(place)}. ${items.options(item)[value - 1]}` : value;
+  if (items.options(item).length && place >= 0) return `${letter(place)}. ${items.options(item)[value - 1]}`;
+  return value.length > 300 ? `${value.slice(0, 300)}…` : value; // the whole answer stands above it
 }
 
 // --- the notes, and all of it -------------------------------------------------------------------------
