@@ -352,6 +352,18 @@ def test_what_was_not_measured_says_why(page: Page) -> None:
     assert f"not measured: unsupported {2 * SLANG}" in text
 
 
+def test_a_run_of_reference_models_alone_has_no_field(browser: Browser, run: Path, tmp_path: Path) -> None:
+    """Then the table has their rows and nothing else."""
+    copy = shutil.copytree(run, tmp_path / "references")
+    plan = (copy / "plan.json").read_text(encoding="utf-8")
+    (copy / "plan.json").write_text(re.sub(r'"(overseas|domestic)"', '"reference"', plan), encoding="utf-8")
+    with opened(browser, report.write(copy)) as page:
+        heads = [r[0].split()[0] for r in rows_in(page, ".heat")]
+        assert heads == ["Reference", *SIM, "baseline-copy"]
+        stray = "[...document.querySelectorAll('table, thead, tbody, tr')].flatMap(n => [...n.childNodes]).filter(n => n.nodeType === 3).length"
+        assert page.evaluate(stray) == 0
+
+
 def test_labels_are_words_with_signs(browser: Browser, run: Path, tmp_path: Path) -> None:
     """Where the matrix carries labels they stand in their cells, in either language; colour is not needed."""
     copy = shutil.copytree(run, tmp_path / "labelled")

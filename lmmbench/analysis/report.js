@@ -415,7 +415,7 @@ function drawMatrix() {
   const names = cellNames();
   const [key, way] = state.sort.matrix;
   const order = (group) => (key ? sorted(group, key === "model" ? (m) => m.id : (m) => cellAt(m, key)?.mean, way) : group);
-  const body = (title, group) => group.length && el(
+  const body = (title, group) => group.length > 0 && el(
     "tbody", {}, el("tr", { class: "group" }, el("th", { colspan: names.length + 1, scope: "rowgroup" }, el("span", {}, title))),
     order(group).map((model) => el("tr", {}, modelHead(model), names.map((name) => matrixCell(model, name)))),
   );
