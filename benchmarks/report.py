@@ -23,6 +23,7 @@ from lmmbench import results
 from lmmbench.analysis import matrix, report
 from lmmbench.files import write_parquet
 from lmmbench.prompts import lettered, option_order
+from tests.browser import NoBrowser, browser
 
 MODELS = ("sim-a", "sim-b", "sim-c")
 STRATA = ("gyeongsang", "jeolla", "chungcheong", "gangwon", "jeju", "north")
@@ -106,8 +107,6 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 def opened(path: Path, times: int = 5) -> Iterator[tuple[float, float]]:
     """Seconds from navigation until the page can be used, and of one search over all texts, `times` times."""
-    from tests.browser import browser
-
     with browser() as started:
         for _ in range(times):
             tab = started.new_context().new_page()
@@ -130,7 +129,11 @@ def main() -> None:
         path = report.write(folder)
         took = time.perf_counter() - start
         print(f"{items:,} items x {len(MODELS)} models: made in {took:.1f} s, {path.stat().st_size / 1e6:.1f} MB")
-        ready, searched = zip(*opened(path), strict=True)
+        try:
+            ready, searched = zip(*opened(path), strict=True)
+        except NoBrowser as e:
+            print(f"not opened: {e}")
+            return
         print(
             f"opens in {statistics.median(ready):.2f} s (median of {len(ready)}; {min(ready):.2f} to {max(ready):.2f})"
         )
