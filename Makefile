@@ -43,9 +43,10 @@ check: $(VENV)/.dev ## lint, types, packs, tests, audit
 prove: $(VENV)/.dev ## slow proofs: many kill -9 of a real run over real sockets; simulations of the labels
 	$(BIN)/python -m pytest -m prove -s
 
-perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the HTTP client table
+perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the HTTP client table; how fast a large report opens
 	$(BIN)/python -m benchmarks.perf
 	$(BIN)/python -m benchmarks.labels
+	$(BIN)/python -m benchmarks.report
 
 clean: ## remove the virtual environment and caches; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -568,6 +568,22 @@ def show(name: str, item: str, results: str | None, debug: bool) -> None:
     _out(shows.item(places.find_run(name, places.results_dir(results)), item))
 
 
+@cli.command()
+@click.argument("name", metavar="RUN")
+@click.option(
+    "--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="The page's first language."
+)
+@_place_options("results")
+def report(name: str, lang: str, results: str | None, debug: bool) -> None:
+    """Write a run's report: one HTML file with the matrix, every question and every answer, that needs no network.
+
+    RUN is an id, a path, or `latest`. The file is the run's report.html; its path is printed.
+    """
+    from lmmbench.analysis import report as reports
+
+    _out(str(reports.write(places.find_run(name, places.results_dir(results)), lang)))
+
+
 @cli.command("list")
 @click.argument("what", type=click.Choice(["models", "tasks", "runs"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
