@@ -324,20 +324,23 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
 
 def execute(
     folder: Path, run_plan: Plan, chosen: list[packs.Pack], how: Execution, console: Console
-) -> tuple[str, int]:
-    """Ask what is not answered yet. Returns (stop reason, signal number or 0). The journal holds every outcome."""
-    from lmmbench.results import index
+) -> tuple[str, int, Index]:
+    """Ask what is not answered yet. Returns (stop reason, signal number or 0, the journal's index). The journal holds
+    every outcome."""
+    from lmmbench import results
 
-    writer = Writer(folder / "journal" / "main.jsonl")
-    found = index(folder, run_plan)
+    path = folder / "journal" / "main.jsonl"
+    writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
+    found = results.index(folder, run_plan)
     # thousands of live tasks and records are no garbage: the collector need not look at them again and again
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.run(_execute(writer, run_plan, chosen, how, found, console))
+    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
 
 
 async def _execute(
-    writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, found: Index, console: Console,
+    folder: Path, writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, found: Index,
+    console: Console,
 ) -> tuple[str, int]:  # fmt: skip
     from lmmbench.net.http import Sender
     from lmmbench.progress import watch
@@ -381,14 +384,26 @@ async def _execute(
         )
         caught = _on_signals(asking)
         watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal and not how.ci))
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare, folder, run_plan, chosen))
         try:
             await asking.run()
         finally:
             watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
+            await asyncio.gather(watcher, preparing, return_exceptions=True)
             with contextlib.suppress(JournalError):
                 await writer.close()
     return asking.stop_reason, caught[0] if caught else 0
+
+
+def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
+    """What publishing needs and no answer decides, done while answers are awaited. Where it fails, publishing does it
+    again and says why."""
+    from lmmbench import results
+    from lmmbench.analysis import matrix
+
+    matrix.schema()  # imports what reads and writes parquet
+    if not (folder / "items.parquet").is_file():
+        results.publish_items(folder, run_plan, chosen)
 
 
 def _on_signals(asking: runner.Runner) -> list[int]:
@@ -424,9 +439,11 @@ class Published:
     warnings: tuple[str, ...] = ()
 
 
-def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None) -> Published:
+def publish(
+    folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None, found: Index | None = None
+) -> Published:
     """Grade the journal and write items, models, matrix and manifest. Asks nothing; the same journal gives the same
-    files."""
+    files. `found`: the journal's index, from whoever has just written it."""
     from lmmbench import results
     from lmmbench.analysis import matrix
 
@@ -435,7 +452,7 @@ def publish(folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
     items = results.items_of(folder, run_plan, chosen)
-    found = results.index(folder, run_plan)
+    found = found or results.index(folder, run_plan)
     counts, scored = results.publish_models(folder, run_plan, items, found)
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lmmbench.gate import Baselines
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
+    from lmmbench.results import Index
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 2 usage, config or pack invalid (nothing was spent)
@@ -349,13 +350,15 @@ def _carry_out(
     bench.prepare_folder(folder, expected.disk_bytes, new=new)
     if new:
         _save_plan(run_plan, folder)
-    caught, reason = 0, "disk"
+    caught, reason, found = 0, "disk", None
     try:
-        reason, caught = bench.execute(folder, run_plan, chosen, replace(how, max_cost=cap), _console(stderr=True))
+        reason, caught, found = bench.execute(
+            folder, run_plan, chosen, replace(how, max_cost=cap), _console(stderr=True)
+        )
     except JournalError as e:
         _say(f"lmmbench: {e}; free some space, then: {_resume(folder)}")
     try:
-        published = _published(folder, run_plan, chosen, where)
+        published = _published(folder, run_plan, chosen, where, found)
     except KeyboardInterrupt:
         _say(
             f"stopped while publishing; the answers are safe in the journal, publish them with: lmmbench score {folder.name}"
@@ -408,11 +411,13 @@ def _check_keys(run_plan: Plan) -> None:
             raise UsageError(f"the model {model_id!r} cannot be asked: {reason}")
 
 
-def _published(folder: Path, run_plan: Plan, chosen: list[Pack] | None, where: places.Places) -> Published:
+def _published(
+    folder: Path, run_plan: Plan, chosen: list[Pack] | None, where: places.Places, found: Index | None = None
+) -> Published:
     from lmmbench import bench
 
     try:
-        return bench.publish(folder, run_plan, chosen, where.tasks)
+        return bench.publish(folder, run_plan, chosen, where.tasks, found)
     except OSError as e:
         raise UsageError(
             f"the results cannot be written ({e.strerror}); the answers are safe in the journal: make room, then: "

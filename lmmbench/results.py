@@ -229,15 +229,21 @@ def index(folder: Path, plan: Plan) -> Index:
         for offset, record in journals.read(path):
             if record is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
-            elif record["t"] == "mark":
-                # a start without an end is a crash: what an earlier session ended with says nothing of it
-                found.end = record if record["what"] == "end" else {}
-            elif record["model"] in plan.models:
-                _note(found, plan, path, offset, record)
+            else:
+                note(found, plan, path, offset, record)
     return found
 
 
-def _note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
+def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
+    """Take one record, which stands at `offset` of a journal, into the index."""
+    if record["t"] == "mark":
+        # a start without an end is a crash: what an earlier session ended with says nothing of it
+        found.end = record if record["what"] == "end" else {}
+    elif record["model"] in plan.models:
+        _note_ask(found, plan, path, offset, record)
+
+
+def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
     key = (record["model"], record["pack"], record["item"], record["trial"])
     outcome = found.outcomes.setdefault(key, Outcome())
     if record["t"] == "intent":

@@ -225,8 +225,9 @@ def run_here(
         bench.prepare_folder(folder, 0, new=True)
         plan.save(run_plan, folder)
     how = bench.Execution(backoff_s=backoff_s, **execution)
-    reason, caught = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))
-    published = bench.publish(folder, run_plan, chosen, cwd / "tasks")
+    reason, caught, found = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))
+    assert found == results.index(folder, run_plan), "what the writer noted is not what the journal says"
+    published = bench.publish(folder, run_plan, chosen, cwd / "tasks", found)
     return Ran(folder, bench.exit_code(published, caught, reason, min_coverage), reason, published.counts)
 
 
