@@ -13,7 +13,7 @@ const WORDS = {
     asked: "Asked", published: "Ended", version: "lmmbench", commit: "commit", seed: "Seed", option_order: "Option order",
     repeats: "Trials of each item", planned: "Planned asks", cost: "Cost", tokens: "Tokens in / out", stop: "Stopped by",
     damaged_records: "Damaged journal records", plan_sha: "SHA-256 of the plan", run_sha: "SHA-256 of run.json",
-    sampling: "Sampling", unknown: "not known", complete: "all was asked",
+    sampling: "Sampling", alarm: "Alarm", unknown: "not known", complete: "all was asked",
     models: "Models", packs: "Packs", model: "Model", vendor: "Vendor", region: "Region", served: "Served as",
     coverage: "Coverage", statuses: "Asks by status", options: "Options", verified: "Endpoint verified", stopped: "stopped",
     pack: "Pack", pack_title: "Title", pack_version: "Version", items: "Items", chance: "Chance", scorer: "Scorer", licence: "Licence", sha: "SHA-256",
@@ -61,7 +61,7 @@ const WORDS = {
     asked: "질의 시작", published: "종료", version: "lmmbench", commit: "커밋", seed: "시드", option_order: "보기 순서",
     repeats: "문항당 시행", planned: "계획된 질의", cost: "비용", tokens: "토큰 입력 / 출력", stop: "중단 이유",
     damaged_records: "손상된 기록", plan_sha: "계획의 SHA-256", run_sha: "run.json의 SHA-256",
-    sampling: "표집", unknown: "알 수 없음", complete: "모두 질의함",
+    sampling: "표집", alarm: "경보", unknown: "알 수 없음", complete: "모두 질의함",
     models: "모델", packs: "문제집", model: "모델", vendor: "회사", region: "지역", served: "실제 응답 모델",
     coverage: "채점률", statuses: "상태별 질의", options: "설정", verified: "엔드포인트 확인일", stopped: "중단됨",
     pack: "문제집", pack_title: "제목", pack_version: "판", items: "문항", chance: "찍기 점수", scorer: "채점기", licence: "라이선스", sha: "SHA-256",
@@ -340,13 +340,20 @@ function drawAbout() {
       [word("tokens"), `${count(run.tokens?.input)} / ${count(run.tokens?.output)}`],
       [word("stop"), stoppedBy(run)],
       run.damaged_records ? [word("damaged_records"), run.damaged_records] : null,
-      run.sampling ? [word("sampling"), compact(run.sampling)] : null,
+      run.sampling_policy ? [word("sampling"), run.sampling_policy] : null,
+      ...(run.alarms ?? []).map((alarm) => [word("alarm"), `${alarm.model}: ${alarm.text}`]),
       [word("plan_sha"), short(run.plan_sha)], [word("run_sha"), short(run.run_json_sha256)],
     ].filter(Boolean)),
     el("details", { open: true }, el("summary", {}, word("models")), scroller(word("models"), modelTable())),
     el("details", { open: true }, el("summary", {}, word("packs")), scroller(word("packs"), packTable())),
     el("details", {}, el("summary", {}, word("prompts")), data.packs.map(promptsOf)),
   );
+}
+
+/** Who answered, with the number of answers where it was more than one. */
+function servedBy(model) {
+  const served = Object.entries(model.served_models ?? {});
+  return served.map(([name, n]) => (served.length > 1 ? `${name} × ${count(n)}` : name)).join(", ") || model.name;
 }
 
 /** Why not all was asked: the run's own reason, or the models that were stopped. */
@@ -361,7 +368,7 @@ function modelTable() {
   const keys = ["model", "vendor", "region", "served", "verified", "coverage", "statuses", "options", "sent", "dropped"];
   const rows = models.map((model) => el(
     "tr", {}, modelHead(model), el("td", {}, model.vendor, " · ", model.family), el("td", {}, word(model.region) ?? model.region),
-    el("td", {}, (model.served_models ?? []).join(", ") || model.name), el("td", {}, model.verified),
+    el("td", {}, servedBy(model)), el("td", {}, model.verified),
     el("td", { class: "number" }, percent(model.coverage)),
     el("td", { class: "wide" }, statusList(model.by_status), model.stopped && ` · ${word("stopped")}: ${model.stopped}`),
     el("td", {}, el("code", {}, compact(model.options))),

@@ -122,7 +122,8 @@ _OF_MANIFEST = (
     "stop_reason",
     "cost_usd",
     "tokens",
-    "sampling",
+    "sampling_policy",
+    "alarms",
 )
 
 
