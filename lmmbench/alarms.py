@@ -43,8 +43,11 @@ def least_tokens(text: str) -> float:
 def prompt_cut(text: str, counted: int | None) -> str:
     """The alarm's sentence when a server counted less than 60 % of the fewest tokens that a prompt can take: it may
     have cut the prompt to its context without a word. A count of 0 or none says nothing."""
+    # no text takes more than a token for three characters by this bound: most prompts need no counting
+    if not counted or counted >= CUT_SHARE * len(text) / 3:
+        return ""
     least = least_tokens(text)
-    if not counted or least < SHORTEST or counted >= CUT_SHARE * least:
+    if least < SHORTEST or counted >= CUT_SHARE * least:
         return ""
     return (
         f"a prompt of at least {least:.0f} tokens was counted as {counted}: the server may have cut it; give it a longer "

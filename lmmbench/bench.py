@@ -398,9 +398,12 @@ async def _execute(
 def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
     """What publishing needs and no answer decides, done while answers are awaited. Where it fails, publishing does it
     again and says why."""
-    from lmmbench import results
+    from lmmbench import results, scorers
     from lmmbench.analysis import matrix
 
+    for pack in chosen:
+        for spec in (pack.card.scorer, *pack.card.scorers.values()):
+            scorers.scorer(spec.name)
     matrix.schema()  # imports what reads and writes parquet
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen)

@@ -25,8 +25,8 @@ from typing import IO, Any
 from lmmbench.faults import UsageError
 
 Record = dict[str, Any]
-QUICK_SYNC_S = 0.003
-"""A sync that took longer sends the next ones to a thread."""
+QUICK_SYNC_S = 0.01
+"""Syncs that take longer than this on average are made in a thread."""
 SLOW_SYNCS = 100
 """So many syncs are made in a thread before the disk is tried again."""
 _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False)
@@ -83,6 +83,7 @@ class Writer:
         self._pending: list[tuple[Record, bytes, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._broken: JournalError | None = None
+        self._sync_s = 0.0
         self._in_thread = 0
 
     async def append(self, record: Record) -> None:
@@ -127,8 +128,10 @@ class Writer:
             return
         began = time.perf_counter()
         os.fsync(self._file.fileno())
-        if time.perf_counter() - began > QUICK_SYNC_S:
-            self._in_thread = SLOW_SYNCS
+        # an average of the last dozen: one sync may have waited for another thread, not for the disk
+        self._sync_s += (time.perf_counter() - began - self._sync_s) / 12
+        if self._sync_s > QUICK_SYNC_S:
+            self._sync_s, self._in_thread = 0.0, SLOW_SYNCS
 
     def _tell(self, group: list[tuple[Record, bytes, asyncio.Future[None]]]) -> None:
         for record, line, _ in group:

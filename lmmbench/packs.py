@@ -144,10 +144,10 @@ def _check_answerable(item: Item, where: str) -> None:
 
 
 def _check_scorer(card: Card, item: Item, where: str) -> None:
-    from lmmbench.scorers import scorer
+    from lmmbench.scorers import items_of
 
     spec = card.scorer_of(item.type)
-    wanted = scorer(spec.name).items
+    wanted = items_of(spec.name)
     if (wanted == "closed") != bool(item.options):
         has = "has options" if item.options else "has none"
         raise UsageError(f"{where}the scorer {spec.name!r} is for {wanted} questions, item {item.id!r} {has}")
@@ -159,7 +159,7 @@ _ANY_SLOT = re.compile(r"\{\{.*?\}\}")
 
 
 def _check_card(card: Card, where: str) -> None:
-    from lmmbench.scorers import scorer
+    from lmmbench.scorers import check_name
 
     if card.max_output_tokens < 1:
         raise UsageError(f"{where}max_output_tokens must be 1 or more")
@@ -172,7 +172,7 @@ def _check_card(card: Card, where: str) -> None:
                     raise UsageError(f"{where}{slot} is no slot; write {{{{name}}}} in lower case, without spaces")
     for spec in (card.scorer, *card.scorers.values()):
         try:
-            scorer(spec.name)
+            check_name(spec.name)
         except UsageError as e:
             raise UsageError(f"{where}{e}") from None
 

@@ -33,4 +33,4 @@ def slots(template: str) -> set[str]:
 
 def render(template: str, fields: Mapping[str, str]) -> str:
     """Replace each `{{name}}` by its text, in one pass: text that is put in is never looked at again."""
-    return _SLOT.sub(lambda m: fields[m[1]], template)
+    return _SLOT.sub(lambda m: fields[m[1]], template) if "{{" in template else template

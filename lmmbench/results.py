@@ -245,7 +245,7 @@ def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> N
 
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
     key = (record["model"], record["pack"], record["item"], record["trial"])
-    outcome = found.outcomes.setdefault(key, Outcome())
+    outcome = found.outcomes.get(key) or found.outcomes.setdefault(key, Outcome())
     if record["t"] == "intent":
         outcome.attempts += 1
         outcome.open_intents += 1

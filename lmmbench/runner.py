@@ -17,7 +17,7 @@ from lmmbench import alarms, money, packs
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault
 from lmmbench.journal import JournalError, Record, Writer
-from lmmbench.net.limits import Gate
+from lmmbench.net.limits import Gate, Turns
 from lmmbench.providers import Provider
 from lmmbench.types import AskKey, Model, Reply, Request
 
@@ -105,6 +105,7 @@ class Runner:
         self._backoff_s = backoff_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[Any]] = set()
+        self._turns = Turns()
         self._stop = asyncio.Event()
         self._abort = asyncio.Event()
         self._error: BaseException | None = None
@@ -179,13 +180,14 @@ class Runner:
             if reason := lane.provider.unsupported(request):
                 self._spawn(lane, self._record_unsupported(lane, request, reason))
                 continue
-            worst = money.worst_cost(request, lane.model) or 0.0
+            tokens = money.worst_tokens(request, lane.model)
+            worst = money.worst(*tokens, lane.model.price) or 0.0
             if not self._budget.reserve(worst):
                 lane.stopped = OVER_BUDGET
                 return
             queued = loop.time()
             try:
-                await lane.gate.acquire(sum(money.worst_tokens(request, lane.model)))
+                await lane.gate.acquire(sum(tokens))
             except asyncio.CancelledError:
                 self._budget.settle(worst, 0.0)
                 if lane.stopped:
@@ -263,6 +265,7 @@ class Runner:
             lane.cost_usd += cost or 0.0
             lane.statuses[record["status"]] += 1
             _watch(lane, reply, cut)
+            await self._turns.take()
         finally:
             self._budget.settle(worst, spent)
             lane.gate.release()

@@ -30,12 +30,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 EXCUSED = {
     ("lmmbench", "api"): "`lmmbench.load` and `lmmbench.matrix` are handed out when someone asks for them",
-    ("scorers", "scorers.choice"): "the registry loads the scorers that it lists",
-    ("scorers", "scorers.chrf"): "the registry loads the scorers that it lists",
-    ("scorers", "scorers.dialect"): "the registry loads the scorers that it lists",
-    ("scorers", "scorers.exact"): "the registry loads the scorers that it lists",
-    ("scorers", "scorers.overlap"): "the registry loads the scorers that it lists",
-    ("scorers", "scorers.summary"): "the registry loads the scorers that it lists",
 }
 """(importing module, imported module): why this pair may look up, or at itself."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmmbench.net import limits
 from lmmbench.net.limits import Bucket, Gate
 from lmmbench.types import Endpoint
 
@@ -229,3 +231,36 @@ async def starts(limits: Endpoint, asks: list[int]) -> list[float]:
     waits: list[Awaitable[None]] = [ask(tokens) for tokens in asks]
     await asyncio.gather(*waits)
     return sorted(out)
+
+
+# --- turns of the loop -------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 100), st.sets(st.integers(0, 99)))
+def test_so_many_go_on_in_a_turn_of_the_loop_and_all_go_on(takers: int, cancelled: set[int]) -> None:
+    """At most AT_ONCE tasks pass in one turn, in the order in which they came; who is cancelled takes nobody's place;
+    nobody is forgotten."""
+
+    async def run() -> tuple[list[int], list[int]]:
+        loop = asyncio.get_running_loop()
+        turns, turn = limits.Turns(), 0
+        passed: list[int] = []
+        when: list[int] = []
+
+        async def go(number: int) -> None:
+            await turns.take()
+            passed.append(number)
+            when.append(turn)
+
+        tasks = [loop.create_task(go(n)) for n in range(takers)]
+        for n in cancelled & set(range(takers)):
+            loop.call_soon(tasks[n].cancel)
+        while not all(task.done() for task in tasks):
+            turn += 1
+            await asyncio.sleep(0)
+        return passed, when
+
+    passed, when = asyncio.run(run())
+    assert passed == sorted(passed)
+    assert set(range(takers)) - cancelled <= set(passed)
+    assert max(Counter(when).values(), default=0) <= limits.AT_ONCE

@@ -117,7 +117,7 @@ def _reason(error: Exception) -> str:
 async def _read(reply: aiohttp.ClientResponse, watch: Watch | None) -> bytes:
     chunks: list[bytes] = []
     size, most = 0, MAX_STREAM if watch else MAX_BODY
-    async for chunk in reply.content.iter_any():
+    while chunk := await reply.content.readany():
         size += len(chunk)
         if size > most:
             reply.close()

@@ -15,11 +15,12 @@ def text(value: Any) -> str | None:
 
 def count(value: Any) -> int | None:
     """A number of tokens from 0 to 2**63 - 1, else None. Servers write 5 as 5, 5.0 or "5" as well."""
+    if type(value) is int:  # nearly always; a bool is of another type
+        return value if 0 <= value < _INT64 else None
     digits = isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal()
     if digits or (isinstance(value, float) and value.is_integer()):
-        value = int(value)
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _INT64
-    return value if good else None
+        return count(int(value))
+    return None
 
 
 def together(total: int | None, *more: int | None) -> int | None:

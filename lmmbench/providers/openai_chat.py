@@ -17,6 +17,8 @@ from lmmbench.providers.parameters import parameters
 from lmmbench.providers.thinking import split_thinking
 from lmmbench.types import Call, Media, Model, Reply, Request, Usage
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 
 def auth(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
@@ -29,7 +31,7 @@ def encode(request: Request, model: Model) -> Call:
     if request.system:
         messages.append({"role": "system", "content": request.system})
     messages.append({"role": "user", "content": _content(request, model)})
-    body = json.dumps({"model": model.name, "messages": messages, **params}, ensure_ascii=False).encode()
+    body = _JSON.encode({"model": model.name, "messages": messages, **params}).encode()
     pinned = {"image_detail": model.image_detail} if model.image_detail and request.media else {}
     return Call("/chat/completions", {"Content-Type": "application/json"}, body, params | pinned, dropped)
 
@@ -140,6 +142,8 @@ def _output(usage: dict[str, Any], given: int | None, reasoning: int | None, mod
     """Output tokens, reasoning among them. The vendor's own total shows whether it counts reasoning beside them; where
     no total does, the family's row says so."""
     out, total = count(usage.get("completion_tokens")), count(usage.get("total_tokens"))
+    if not reasoning:
+        return out
     whole = together(out, reasoning)
     adds_up = {together(given, whole): whole, together(given, out): out}
     if total is not None and total in adds_up:

@@ -25,8 +25,8 @@ def parameters(request: Request, model: Model) -> tuple[dict[str, Any], dict[str
 
 def _not_taken(can: Capabilities, wanted: dict[str, Any]) -> list[str]:
     """Names of wanted parameters that the family does not obey."""
-    taken = {"temperature": can.temperature, can.seed_field: can.seed, **dict.fromkeys(STOPS, can.stop)}
-    names = [name for name in wanted if taken.get(name, "accepted") != "accepted"]
+    taken = [("temperature", can.temperature), (can.seed_field, can.seed), *((stop, can.stop) for stop in STOPS)]
+    names = [name for name, how in taken if how != "accepted" and name in wanted]
     if "temperature" not in names and not can.in_range(wanted["temperature"]):
         names.append("temperature")
     return names

@@ -1,6 +1,6 @@
 """Scorers: plain, named, versioned functions from an answer and an item to a `Grade` in 0…1.
 
-A card names its scorers; `SCORERS` holds ours, and others add theirs through the entry point group
+A card names its scorers; `OURS` holds ours, and others add theirs through the entry point group
 `lmmbench.scorers` (name = the scorer's name, value = a `Scorer`).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
@@ -47,26 +48,56 @@ class Scorer:
     items: Literal["closed", "open"]
 
 
-@cache
-def registry() -> dict[str, Scorer]:
-    """All scorers by name: ours, then those of installed packages."""
-    from lmmbench.scorers import choice, chrf, dialect, exact, overlap, summary
+OURS: dict[str, tuple[str, str, Literal["closed", "open"]]] = {
+    "choice": ("choice", "SCORER", "closed"),
+    "exact": ("exact", "SCORER", "open"),
+    "chrf": ("chrf", "CHRF", "open"),
+    "chrf++": ("chrf", "CHRF_PP", "open"),
+    "bleu": ("chrf", "BLEU", "open"),
+    "rewrite": ("dialect", "REWRITE", "open"),
+    "dialect": ("dialect", "PRODUCTION", "open"),
+    "rouge": ("overlap", "ROUGE", "open"),
+    "summary": ("summary", "SCORER", "open"),
+}
+"""Name -> (module here, its `Scorer`, the kind of items). A module is loaded when something is scored by it: the rules
+of `choice` take 0.1 s to compile, and nothing is scored before something was answered."""
 
-    ours = (
-        choice.SCORER, exact.SCORER, chrf.CHRF, chrf.CHRF_PP, chrf.BLEU, dialect.REWRITE, dialect.PRODUCTION,
-        overlap.ROUGE, summary.SCORER,
-    )  # fmt: skip
-    found = {s.name: s for s in ours}
+
+@cache
+def _installed() -> dict[str, Scorer]:
+    """Scorers of installed packages."""
+    found = {}
     for entry in entry_points(group="lmmbench.scorers"):
-        if entry.name in found:
+        if entry.name in OURS or entry.name in found:
             raise UsageError(f"the package {entry.value!r} names its scorer {entry.name!r}, which is taken; rename it")
         found[entry.name] = entry.load()
     return found
 
 
+def names() -> list[str]:
+    """All scorers that a card can name: ours, then those of installed packages."""
+    return [*OURS, *_installed()]
+
+
+@cache
 def scorer(name: str) -> Scorer:
     """Raises UsageError with the nearest name."""
-    known = registry()
-    if name not in known:
-        raise UsageError(f"no scorer is called {name!r}{nearest(name, known)}; there are: {', '.join(sorted(known))}")
-    return known[name]
+    check_name(name)
+    if name not in OURS:
+        return _installed()[name]
+    module, attribute, _ = OURS[name]
+    found: Scorer = getattr(import_module(f"lmmbench.scorers.{module}"), attribute)
+    return found
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError with the nearest name, without loading the scorer."""
+    if name not in OURS and name not in _installed():
+        raise UsageError(
+            f"no scorer is called {name!r}{nearest(name, names())}; there are: {', '.join(sorted(names()))}"
+        )
+
+
+def items_of(name: str) -> Literal["closed", "open"]:
+    """The kind of items that a scorer is for."""
+    return OURS[name][2] if name in OURS else scorer(name).items
