@@ -29,11 +29,17 @@ def replace_synced(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def write_parquet(
-    path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]], constant: Mapping[str, Any] | None = None
+def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:
+    """`write_columns` of batches of rows; what a row lacks is null."""
+    names = schema.names
+    write_columns(path, schema, ({name: [row.get(name) for row in rows] for name in names} for rows in batches))
+
+
+def write_columns(
+    path: Path, schema: Any, batches: Iterable[Mapping[str, list[Any]]], constant: Mapping[str, Any] | None = None
 ) -> None:
-    """Write batches of rows with an explicit schema (pyarrow.Schema); the file appears whole or not at all. `constant`
-    holds the columns that are the same in every row."""
+    """Write batches of columns, lists of one length, with an explicit schema (pyarrow.Schema); the file appears whole or
+    not at all. `constant` holds the columns that are the same in every row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -41,11 +47,12 @@ def write_parquet(
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as f:
         with pq.ParquetWriter(f, schema, compression="zstd") as writer:
-            for rows in batches:
+            for batch in batches:
+                rows = len(next(iter(batch.values())))
                 columns = [
-                    pa.repeat(pa.scalar(same[field.name], field.type), len(rows))
+                    pa.repeat(_column([same[field.name]], field.type)[0], rows)
                     if field.name in same
-                    else _column([row.get(field.name) for row in rows], field.type)
+                    else _column(batch[field.name], field.type)
                     for field in schema
                 ]
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
