@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,17 @@ def replace_synced(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def write_parquet(
-    path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]], constant: Mapping[str, Any] | None = None
+def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:
+    """`write_columns` of batches of rows; what a row lacks is null."""
+    names = schema.names
+    write_columns(path, schema, ({name: [row.get(name) for row in rows] for name in names} for rows in batches))
+
+
+def write_columns(
+    path: Path, schema: Any, batches: Iterable[Mapping[str, list[Any]]], constant: Mapping[str, Any] | None = None
 ) -> None:
-    """Write batches of rows with an explicit schema (pyarrow.Schema); the file appears whole or not at all. `constant`
-    holds the columns that are the same in every row."""
+    """Write batches of columns, lists of one length, with an explicit schema (pyarrow.Schema); the file appears whole or
+    not at all. `constant` holds the columns that are the same in every row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -41,11 +50,12 @@ def write_parquet(
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as f:
         with pq.ParquetWriter(f, schema, compression="zstd") as writer:
-            for rows in batches:
+            for batch in batches:
+                rows = len(next(iter(batch.values())))
                 columns = [
-                    pa.repeat(pa.scalar(same[field.name], field.type), len(rows))
+                    pa.repeat(_column([same[field.name]], field.type)[0], rows)
                     if field.name in same
-                    else _column([row.get(field.name) for row in rows], field.type)
+                    else _column(batch[field.name], field.type)
                     for field in schema
                 ]
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
@@ -54,14 +64,51 @@ def write_parquet(
     replace_synced(temporary, path)
 
 
-def _column(values: list[Any], kind: Any) -> Any:
-    """A pyarrow array. Lone surrogates cannot stand in parquet: they become U+FFFD there."""
+def _column(values: Sequence[Any], kind: Any) -> Any:
+    """A pyarrow array of a type that our schemas have, in Arrow's own layout (arrow.apache.org/docs/format/Columnar.html).
+    pa.array would import pandas, for longer than all our columns take, to ask whether a list is one of its own."""
     import pyarrow as pa
 
+    known = _bits([v is not None for v in values])
+    if pa.types.is_string(kind):
+        texts = _utf8(values)
+        return pa.Array.from_buffers(kind, len(texts), [known, _ends(texts), pa.py_buffer(b"".join(texts))])
+    if pa.types.is_list(kind):
+        inner = _column([part for v in values for part in v or ()], kind.value_type)
+        return pa.Array.from_buffers(kind, len(values), [known, _ends([v or () for v in values])], children=[inner])
+    if pa.types.is_boolean(kind):
+        return pa.Array.from_buffers(kind, len(values), [known, _bits(values)])
+    if pa.types.is_timestamp(kind):
+        values = [v and (v - _EPOCH) // _MICROSECOND for v in values]
+    numbers = array(_CODES.get(str(kind), "q"), [0 if v is None else v for v in values])
+    return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(numbers)])
+
+
+_CODES = {"int16": "h", "double": "d"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _bits(flags: Sequence[bool | None]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(np.array(flags, dtype=bool), bitorder="little"))
+
+
+def _ends(parts: Sequence[Sequence[Any]]) -> Any:
+    """Where each part begins, and where the last one ends."""
+    import pyarrow as pa
+
+    return pa.py_buffer(array("i", accumulate(map(len, parts), initial=0)))
+
+
+def _utf8(texts: Sequence[str | None]) -> list[bytes]:
+    """Lone surrogates cannot stand in parquet: they become U+FFFD there."""
     try:
-        return pa.array(values, kind)
+        return [b"" if text is None else text.encode() for text in texts]
     except UnicodeEncodeError:
-        return pa.array([without_surrogates(v) if isinstance(v, str) else v for v in values], kind)
+        return [b"" if text is None else without_surrogates(text).encode() for text in texts]
 
 
 def without_surrogates(text: str) -> str:

@@ -251,22 +251,26 @@ def request(pack: Pack, item: Item, trial: int, *, seed: int, shuffled: bool = T
         if shuffled
         else tuple(range(1, count + 1))
     )
-    fields = dict(item.fields)
-    if count:
-        fields["options"] = lettered(item.options, order)
-    prompt = pack.card.prompt_of(item.type)
+    system, user = texts(pack.card, item, order)
     return Request(
         pack=pack.id,
         item=item,
         trial=trial,
-        system=render(prompt.system, fields),
-        user=render(prompt.user, fields),
+        system=system,
+        user=user,
         order=order,
         max_output_tokens=pack.card.max_output_tokens,
         seed=seed + trial,
         media=tuple(read_media(pack.folder, item)),
         stream=stream,
     )
+
+
+def texts(card: Card, item: Item, order: Sequence[int]) -> tuple[str, str]:
+    """System text and user text of a question, its options in this order."""
+    fields = {**item.fields, "options": lettered(item.options, order)} if item.options else item.fields
+    prompt = card.prompt_of(item.type)
+    return render(prompt.system, fields), render(prompt.user, fields)
 
 
 def check_media(folder: Path, item: Item) -> None:

@@ -13,16 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lmmbench import __version__, alarms, money, packs, policy
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import read_parquet, without_surrogates, write_atomically, write_parquet
+from lmmbench.files import read_parquet, without_surrogates, write_atomically, write_columns
 from lmmbench.journal import Record
-from lmmbench.plan import Plan
+from lmmbench.plan import Plan, PlannedPack
 from lmmbench.scorers import Grade, scorer
 from lmmbench.types import AskKey, Item, Provenance, Usage
 
@@ -117,6 +118,9 @@ def item_schema() -> Any:
 
 ItemKey = tuple[str, str]
 """(pack, item)."""
+Columns = dict[str, list[Any]]
+Ask = tuple[PlannedPack, Item, int]
+"""(pack, item, trial)."""
 
 
 def items_of(folder: Path, plan: Plan, chosen: Sequence[packs.Pack] | None) -> dict[ItemKey, Item]:
@@ -165,22 +169,22 @@ def _read_items(path: Path) -> Iterator[tuple[ItemKey, Item]]:
 
 def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
     """Write items.parquet: each question as rendered with its options as written, and all that scoring needs."""
-    rows = []
-    for pack in chosen:
-        by_id = {i.id: i for i in pack.items}
-        for item_id in plan.packs[pack.id].items:
-            item = by_id[item_id]
-            shown = packs.request(pack, item, 0, seed=0, shuffled=False)
-            rows.append({
-                "schema_version": SCHEMA_VERSION, "pack": pack.id, "pack_version": pack.card.version, "item_id": item.id,
-                "stratum": item.stratum, "type": item.type, "cluster_id": item.cluster_id, "system": shown.system,
-                "question": shown.user, "fields_json": _json(item.fields), "options": list(item.options),
-                "targets": list(item.targets), "params_json": _json(item.params),
-                "media_json": _json([{"path": m.path, "mime": m.mime, "sha256": m.sha256} for m in item.media]),
-                "tags": list(item.tags), "attestation": item.provenance.attestation, "claim": item.provenance.claim,
-                "chance": packs.chance(pack.card, item),
-            })  # fmt: skip
-    write_parquet(folder / "items.parquet", item_schema(), [rows])
+    by_id = {(p.id, i.id): i for p in chosen for i in p.items}
+    asked = [(p.card, by_id[p.id, item_id]) for p in chosen for item_id in plan.packs[p.id].items]
+    items = [item for _, item in asked]
+    shown = [packs.texts(card, item, range(1, len(item.options) + 1)) for card, item in asked]
+    columns: Columns = {
+        "pack": [card.id for card, _ in asked], "pack_version": [card.version for card, _ in asked],
+        "item_id": [i.id for i in items], "stratum": [i.stratum for i in items], "type": [i.type for i in items],
+        "cluster_id": [i.cluster_id for i in items], "system": [system for system, _ in shown],
+        "question": [user for _, user in shown], "fields_json": [_json(i.fields) for i in items],
+        "options": [i.options for i in items], "targets": [i.targets for i in items],
+        "params_json": [_json(i.params) for i in items],
+        "media_json": [_json([{"path": m.path, "mime": m.mime, "sha256": m.sha256} for m in i.media]) for i in items],
+        "tags": [i.tags for i in items], "attestation": [i.provenance.attestation for i in items],
+        "claim": [i.provenance.claim for i in items], "chance": [packs.chance(card, item) for card, item in asked],
+    }  # fmt: skip
+    write_columns(folder / "items.parquet", item_schema(), [columns], {"schema_version": SCHEMA_VERSION})
 
 
 # --- the journal, indexed ----------------------------------------------------------------------------
@@ -197,6 +201,9 @@ class Outcome:
     open_intents: int = 0
     maybe_billed: bool = False
     worst_usd: float = 0.0
+
+
+_NEVER_ASKED = Outcome()
 
 
 @dataclass(slots=True)
@@ -259,7 +266,8 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
         found.spent_usd -= outcome.worst_usd
     _tally(found.unknown_finish, record, "unknown_finish")
     if record["t"] == "done" and record["status"] != "unsupported":
-        _count_cost(found, outcome, _cost(plan, record), _usage(record))
+        usage = _usage(record)
+        _count_cost(found, outcome, _cost(plan, record, usage), usage)
     rank = {"done": 3, "fail": 2}[record["t"]]
     # a refusal by policy comes as a fault, and is an answer all the same
     status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
@@ -300,10 +308,10 @@ def _usage(record: Record) -> Usage:
     return Usage(*record.get("tokens", ()))
 
 
-def _cost(plan: Plan, record: Record) -> float | None:
+def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
     """By the hour at which it was asked: some prices follow the clock."""
     at = datetime.fromisoformat(record["started_at"])
-    return money.cost(_usage(record), plan.models[record["model"]].model.price, at)
+    return money.cost(usage, plan.models[record["model"]].model.price, at)
 
 
 # --- rows --------------------------------------------------------------------------------------------
@@ -321,9 +329,9 @@ def publish_models(
     try:
         for model_id in plan.models:
             counts[model_id] = Counter()
-            rows = _rows(plan, items, found, model_id, handles, counts[model_id], scored)
+            writing = _columns_of(plan, items, found, model_id, handles, counts[model_id], scored)
             path = folder / "models" / f"{model_id}.parquet"
-            write_parquet(path, row_schema(), _batches(rows), _constant(plan, model_id))
+            write_columns(path, row_schema(), writing, _constant(plan, model_id))
     finally:
         for handle in handles.values():
             handle.close()
@@ -340,34 +348,59 @@ def _constant(plan: Plan, model_id: str) -> Record:
     }  # fmt: skip
 
 
-def _rows(
+def _columns_of(
     plan: Plan,
     items: Mapping[ItemKey, Item],
     found: Index,
     model_id: str,
-    handles: Mapping[Path, Any],
+    handles: Mapping[Path, IO[bytes]],
     counts: Counter[str],
     scored: Counter[str],
-) -> Iterator[Record]:
+) -> Iterator[Columns]:
+    """A model's rows in batches of columns; counts them by status, and those that are scored."""
+    asks = _asks(plan, items)
+    while batch := list(islice(asks, BATCH)):
+        columns = _columns(plan, batch, found, model_id, handles)
+        counts.update(columns["status"])
+        scored[model_id] += sum(score is not None for score in columns["score"])
+        yield columns
+
+
+def _asks(plan: Plan, items: Mapping[ItemKey, Item]) -> Iterator[Ask]:
     for pack_id, pack in plan.packs.items():
-        head = {"pack": pack_id, "pack_version": pack.card.version, "pack_sha": pack.sha}
         for item_id in pack.items:
-            item = items[pack_id, item_id]
             for trial in range(plan.repeats):
-                outcome = found.outcomes.get((model_id, pack_id, item_id, trial), Outcome())
-                row = {
-                    **head, "stratum": item.stratum, "type": item.type, "item_id": item_id,
-                    "cluster_id": item.cluster_id, "trial": trial, "attempts": outcome.attempts,
-                    "maybe_billed": outcome.maybe_billed or outcome.open_intents > 0,
-                    **_outcome_columns(plan, pack.card, item, outcome, found, model_id, handles),
-                }  # fmt: skip
-                counts[row["status"]] += 1
-                scored[model_id] += row.get("score") is not None
-                yield row
+                yield pack, items[pack_id, item_id], trial
+
+
+def _columns(
+    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, handles: Mapping[Path, IO[bytes]]
+) -> Columns:
+    """The rows of these asks, as columns."""
+    outcomes = [found.outcomes.get((model_id, p.card.id, i.id, trial), _NEVER_ASKED) for p, i, trial in asks]
+    said = [
+        _outcome_columns(plan, pack.card, item, outcome, found, model_id, handles)
+        for (pack, item, _), outcome in zip(asks, outcomes, strict=True)
+    ]
+    planned: Columns = {
+        "pack": [p.card.id for p, _, _ in asks], "pack_version": [p.card.version for p, _, _ in asks],
+        "pack_sha": [p.sha for p, _, _ in asks], "stratum": [i.stratum for _, i, _ in asks],
+        "type": [i.type for _, i, _ in asks], "item_id": [i.id for _, i, _ in asks],
+        "cluster_id": [i.cluster_id for _, i, _ in asks], "trial": [trial for _, _, trial in asks],
+        "attempts": [o.attempts for o in outcomes],
+        "maybe_billed": [o.maybe_billed or o.open_intents > 0 for o in outcomes],
+    }  # fmt: skip
+    return {name: [row.get(name) for row in said] for name in _TEXT if name not in planned} | planned
 
 
 def _outcome_columns(
-    plan: Plan, card: packs.Card, item: Item, outcome: Outcome, found: Index, model_id: str, handles: Mapping[Path, Any]
+    plan: Plan,
+    card: packs.Card,
+    item: Item,
+    outcome: Outcome,
+    found: Index,
+    model_id: str,
+    handles: Mapping[Path, IO[bytes]],
 ) -> Record:
     """What the deciding record says; an ask without one is `skipped`, with the reason why the run ended."""
     if outcome.path is None:
@@ -376,7 +409,7 @@ def _outcome_columns(
         return {"status": "skipped", "error_kind": reason, "error": stopped}
     handle = handles[outcome.path]
     handle.seek(outcome.offset)
-    record = json.loads(handle.readline())
+    record = json.loads(handle.readline().decode("ascii"))
     if record["t"] == "fail":
         rule = FAULTS.get(record["kind"])
         columns = {
@@ -406,7 +439,7 @@ def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) ->
         "parse_status": grade.parse_status if grade else None, "parse_rule": grade.parse_rule if grade else None,
         "metric_id": metric_id, "aux_json": _json(grade.aux) if grade and grade.aux else None,
         "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
-        "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record), "latency_s": record["latency_s"],
+        "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record, usage), "latency_s": record["latency_s"],
         "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": _json(record["sent"]),
         "dropped_json": _json(record["dropped"]), "media_json": _json([{"mime": mime, "sha256": sha, "bytes": size} for mime, sha, size in record["media"]]),
         "started_at": datetime.fromisoformat(record["started_at"]),
@@ -437,13 +470,6 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys
 
 def _json(value: Any) -> str:
     return _ENCODER.encode(value) if value else "[]" if isinstance(value, list) else "{}"
-
-
-def _batches(rows: Iterator[Record]) -> Iterator[list[Record]]:
-    from itertools import islice
-
-    while batch := list(islice(rows, BATCH)):
-        yield batch
 
 
 # --- the manifest ------------------------------------------------------------------------------------

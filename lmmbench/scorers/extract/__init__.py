@@ -50,7 +50,7 @@ def _fast_marker(answer: str) -> re.Match[str] | None:
     """`정답: B`, `따라서 정답은 **B. 상추**입니다.` where its line ends there, no markup is in the text, and no word
     after it could be another claim."""
     at = answer.rfind("정답")
-    if at < 0 or len(answer) > HEAD or _OVERRULES.search(answer):
+    if at < 0 or len(answer) > HEAD or _OVERRULES.search(answer) or _NO_MORE.fullmatch(answer):
         return None
     match = _FAST_MARKER.match(answer, at)
     return None if match is None or _CLAIMS_AGAIN.search(answer, match.end()) else match
@@ -63,7 +63,9 @@ _FAST_MARKER = re.compile(
     r"(?<![^\s*])(?<![^\s*]\*)(?<![^\s*]\*\*)(?<![^\s*]\*\*\*)(?P<final>)(?P<marker>정답)(?:\*{0,2}: ?|은 )\*{0,2}(?P<label>[A-J])(?:\. (?P<text>[가-힣]{1,20}))?\*{0,2}"
     r"(?:(?<=[A-J가-힣*])입니다)?\.?\*{0,2}(?=\s*\n|\s*\Z)"
 )
-_OVERRULES = re.compile(r"[<>\[\]{}|\\◁▷~]|최종|결론|final|\A\s*정답: ?[A-J]\.?\Z", re.IGNORECASE)
+# every branch begins with a plain letter, and so the search looks for these letters only
+_OVERRULES = re.compile(r"<|>|\[|\]|\{|\}|\||\\|◁|▷|~|최종|결론|f(?i:inal)|F(?i:inal)")
+_NO_MORE = re.compile(r"\s*정답: ?[A-J]\.?", re.IGNORECASE)
 _CLAIMS_AGAIN = re.compile(
     r"[답✅✔✓☑⭕◯🟢○◎]|[A-Za-z]{2}|[A-J]\W*(?:\n|\Z)|\bO\b|선택|나머지|[자으다라하르]면|다시|아니|아뇨|아냐|아차?[.,!…]|앗|정정|수정|사실|실은|실제|오히려|잠깐|잠시"
     rf"|{words.FIT} "
@@ -91,6 +93,6 @@ def extract_choice(answer: str, options: Sequence[str], question: str = "") -> E
 
     Only the question tells whether `옳지 않은 것은 C입니다` chooses C: where it asks for the wrong one, it does.
     """
-    if words.ASKED_WRONG.search(question):
+    if words.ASKS_WRONG.search(question):
         answer = words.ASKED_WRONG.sub("정답", unicodedata.normalize("NFC", answer))
     return _fast(answer, options) or _decide(read(answer, options))

@@ -201,11 +201,13 @@ GLUE = re.compile(
 GLUE_LINES = re.compile(
     r"(?P<as>(?: ?(?:다음|아래)와 같(?:습니다|다)| ?as follows)?)[ :.|)\]=-]{0,6}\n{1,4}[ •(\[>-]{0,4}"
 )
-ASKED_WRONG = re.compile(
-    r"(?:(?:[가-힣]{1,4}지 )?(?:않은|않는)|아닌|틀린|잘못된|부적절한|어색한|거리가 먼|관계 ?없는|관련 ?없는)"
-    r" (?:것|보기|선택지|건|말|표현|설명)"
+_WRONG = (
+    r"(?:않은|않는|아닌|틀린|잘못된|부적절한|어색한|거리가 먼|관계 ?없는|관련 ?없는) (?:것|보기|선택지|건|말|표현|설명)"
 )
-"""What a question for the wrong option calls it: there it is a marker."""
+ASKS_WRONG = re.compile(_WRONG)
+"""Whether a question is for the wrong option. Every branch begins with a plain letter, so that the search is quick."""
+ASKED_WRONG = re.compile(rf"(?:[가-힣]{{1,4}}지 (?=않))?{_WRONG}")
+"""What such a question calls the wrong option: in an answer to it, it is a marker."""
 
 # --- openings, closings, refusals ------------------------------------------------------------------------------
 
