@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lmmbench import alarms, money, packs
@@ -200,11 +201,11 @@ class Runner:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         lane.tasks.add(task)
-        task.add_done_callback(lane.tasks.discard)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, lane))
         return task
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        lane.tasks.discard(task)
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self._error = self._error or error
