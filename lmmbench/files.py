@@ -80,11 +80,11 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
         return pa.Array.from_buffers(kind, len(values), [known, _bits(values)])
     if pa.types.is_timestamp(kind):
         values = [v and (v - _EPOCH) // _MICROSECOND for v in values]
-    numbers = array(_CODES.get(str(kind), "q"), [0 if v is None else v for v in values])
+    numbers = array(_CODES[str(kind)], [0 if v is None else v for v in values])
     return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(numbers)])
 
 
-_CODES = {"int16": "h", "double": "d"}
+_CODES = {"int16": "h", "int64": "q", "double": "d", "timestamp[us, tz=UTC]": "q"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

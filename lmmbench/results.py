@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -390,7 +390,8 @@ def _columns(
         "attempts": [o.attempts for o in outcomes],
         "maybe_billed": [o.maybe_billed or o.open_intents > 0 for o in outcomes],
     }  # fmt: skip
-    return {name: [row.get(name) for row in said] for name in _TEXT if name not in planned} | planned
+    columns = {name: [row.get(name) for row in said] for name in _TEXT if name not in planned} | planned
+    return columns | {name: _json_texts(values) for name, values in columns.items() if name.endswith("_json")}
 
 
 def _outcome_columns(
@@ -433,15 +434,15 @@ def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) ->
     return {
         "status": record["status"], "answer": answer, "reasoning": record["reasoning"], "finish": record["finish"],
         "served_model": record["served_model"], "system_fingerprint": record["system_fingerprint"],
-        "request_sha": record["request_sha"], "prompt_sha": record["prompt_sha"], "order_json": _json(record["order"]),
+        "request_sha": record["request_sha"], "prompt_sha": record["prompt_sha"], "order_json": record["order"],
         "error_kind": "scorer" if failure else None, "error": failure,
         "score": grade.score if grade else None, "parsed": grade.parsed if grade else None,
         "parse_status": grade.parse_status if grade else None, "parse_rule": grade.parse_rule if grade else None,
-        "metric_id": metric_id, "aux_json": _json(grade.aux) if grade and grade.aux else None,
+        "metric_id": metric_id, "aux_json": grade.aux or None if grade else None,
         "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
         "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record, usage), "latency_s": record["latency_s"],
-        "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": _json(record["sent"]),
-        "dropped_json": _json(record["dropped"]), "media_json": _json([{"mime": mime, "sha256": sha, "bytes": size} for mime, sha, size in record["media"]]),
+        "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": record["sent"],
+        "dropped_json": record["dropped"], "media_json": [{"mime": mime, "sha256": sha, "bytes": size} for mime, sha, size in record["media"]],
         "started_at": datetime.fromisoformat(record["started_at"]),
     }  # fmt: skip
 
@@ -470,6 +471,14 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys
 
 def _json(value: Any) -> str:
     return _ENCODER.encode(value) if value else "[]" if isinstance(value, list) else "{}"
+
+
+def _json_texts(values: Iterable[Any]) -> list[str | None]:
+    """The JSON of each value, null of None. Few are new: one that was there is known by its repr, where 0 is not 0.0."""
+    texts: dict[str, str | None] = {"None": None}
+    return [
+        texts[shown] if (shown := repr(value)) in texts else texts.setdefault(shown, _json(value)) for value in values
+    ]
 
 
 # --- the manifest ------------------------------------------------------------------------------------

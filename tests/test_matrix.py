@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from lmmbench import cli, results, stats
 from lmmbench.analysis import matrix, views
+from lmmbench.analysis import rows as rows_module
 from lmmbench.analysis.matrix import Cell
 from lmmbench.faults import UsageError
 from lmmbench.files import write_parquet
@@ -114,6 +116,13 @@ def test_where_nothing_was_measured_nothing_is_said(tmp_path: Path, status: str,
     assert {cell[n] for n in numbers} == {None}
     assert views.cell_text(cell) == "–"
     assert views.cell_text(None) == "–"
+
+
+@given(st.lists(st.text(st.sampled_from("가힣a ㄱ\uabff\ud7a4한😀"), max_size=5), max_size=5), st.integers(0, 2))
+def test_hangul_is_counted_in_each_text_of_any_number(texts: list[str], thousands: int) -> None:
+    """Syllables only (가 to 힣), whatever stands before and after, empty texts too."""
+    texts += ["한글 x"] * 1000 * thousands
+    assert list(rows_module._hangul(texts)) == [len(re.findall("[가-힣]", text)) for text in texts]
 
 
 def test_conduct_speed_and_cost_stand_beside_the_score(tmp_path: Path) -> None:

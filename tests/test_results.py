@@ -6,8 +6,11 @@ import asyncio
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -475,6 +478,65 @@ def test_any_answer_can_be_stored(small: Path, tmp_path: Path, answer: str, stor
     assert {(r["answer"], r["reasoning"]) for r in rows_of(folder)} == {(stored, stored)}
     assert {r["answer"] for r in journal_of(folder) if r["t"] == "done"} == {json.loads(json.dumps(answer))}
     assert set(product.load(folder)["answer"]) == {stored}
+
+
+WELL_FORMED = st.text(st.characters(codec="utf-8"))
+STORED: dict[Any, st.SearchStrategy[Any]] = {
+    pa.string(): WELL_FORMED, pa.list_(pa.string()): st.lists(WELL_FORMED, max_size=3), pa.bool_(): st.booleans(),
+    pa.int16(): st.integers(-(2**15), 2**15 - 1), pa.int64(): st.integers(-(2**63), 2**63 - 1), pa.float64(): st.floats(),
+    pa.timestamp("us", tz="UTC"): st.datetimes(timezones=st.just(UTC) | st.just(timezone(timedelta(hours=9)))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STORED, ids=str)
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_column_is_what_pyarrow_would_make_of_it(kind: Any, data: st.DataObject) -> None:
+    """Nulls, empty texts, the first and the last number: the same array, and a valid one."""
+    values = data.draw(st.lists(st.none() | STORED[kind]))
+    column = files._column(values, kind)
+    column.validate(full=True)
+    # by the bytes of a file, since nan is not equal to itself
+    assert _written(column) == _written(pa.array(values, kind))
+
+
+def _written(column: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"x": column}), sink)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(1.5, pa.int64()), (2**63, pa.int64()), ("1", pa.float64()), (1, pa.string()), (1, pa.int32())],
+    ids=str,
+)
+def test_a_column_takes_no_value_of_another_type(value: Any, kind: Any) -> None:
+    """What is no value of a column's type, or of a type that no column has, is an error and never a number that it is not."""
+    with pytest.raises((TypeError, OverflowError, AttributeError, KeyError)):
+        files._column([value], kind)
+
+
+def test_publishing_asks_nothing_of_pandas(small: Path, tmp_path: Path) -> None:
+    """Tables are written and read without it: its import would take longer than they do."""
+    folder = shutil.copytree(small, tmp_path / small.name)
+    code = "import sys; from lmmbench import cli; cli.run_cli(sys.argv[1:]); print('pyarrow' in sys.modules, 'pandas' in sys.modules)"
+    command = [sys.executable, "-c", code, "score", folder.name, "--results", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    assert done.stdout.endswith("True False\n"), done.stderr
+
+
+def test_equal_settings_of_another_type_stay_apart(small: Path, tmp_path: Path) -> None:
+    """What was sent is published as it was sent, however often something equal was: 0 is neither 0.0 nor false."""
+    values = [0, 0.0, False, 0]
+    sent = iter(values * 100)
+    folder = rewritten(small, tmp_path, lambda r: r | {"sent": {"seed": next(sent)}})
+    by_order = {r["item"]: r["sent"] for r in journal_of(folder) if r["t"] == "done"}
+    assert {repr(x["seed"]) for x in by_order.values()} == {"0", "0.0", "False"}
+    assert {r["item_id"]: r["sent_json"] for r in rows_of(folder)} == {
+        item: json.dumps(x, separators=(",", ":")) for item, x in by_order.items()
+    }
 
 
 @pytest.mark.parametrize("key", ["finish", "served_model", "system_fingerprint", "reasoning"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,7 +159,7 @@ def _questions(folder: Path) -> dict[ItemKey, tuple[float, int]]:
     names = ("pack", "item_id", "chance", "system", "question")
     table = read_parquet(folder / "items.parquet", list(names))
     packs, items, chances, systems, questions = (table[name].to_pylist() for name in names)
-    counts = map(operator.add, _hangul(systems), _hangul(questions))
+    counts = _hangul([system + question for system, question in zip(systems, questions, strict=True)])
     return {
         (pack, item): (float("nan") if chance is None else chance, count)
         for pack, item, chance, count in zip(packs, items, chances, counts, strict=True)
