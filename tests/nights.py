@@ -30,6 +30,8 @@ TAKEN = {
     "korean-slang": [("coinage", "meaning"), ("idiom", "meaning"), ("chosung", "expand")],
 }
 """The (stratum, type) of which one item each is taken from a pack."""
+HANGUL = {"chosung": "초성체"}
+"""Strata that are called by a Korean name here, as a user's own packs may have it."""
 SKILL = {"sim-a": 0.9, "sim-b": 0.7, "sim-b-2": 0.4, "sim-c": 0.3}
 """The share of questions that a made-up model answers right."""
 PRICE = {"as_of": "2026-11-01", "source": "made up"}
@@ -76,7 +78,8 @@ def _write_pack(folder: Path, taken: Collection[tuple[str, str]]) -> None:
     lines = [json.loads(line) for line in (source / "items.jsonl").read_text(encoding="utf-8").splitlines()]
     first = {(i["stratum"], i["type"]): i for i in reversed(lines)}
     del card["items_sha256"]
-    kit.write_pack(folder, [first[place] for place in taken], **card | {"max_output_tokens": 8})
+    items = [first[place] | {"stratum": HANGUL.get(place[0], place[0])} for place in taken]
+    kit.write_pack(folder, items, **card | {"max_output_tokens": 8})
 
 
 def _questions(tasks: Path) -> dict[str, Request]:
