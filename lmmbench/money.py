@@ -10,12 +10,12 @@ from lmmbench.types import Model, Peak, Price, Request, Usage
 def cost(usage: Usage, price: Price, at: datetime) -> float | None:
     """Cost in US dollars of one answer that was asked for at `at`: what came from the vendor's cache or went into it at
     its own price, reasoning as output. None where a count is not known, or the price of a part that was used."""
-    if usage.input is None or usage.output is None:
+    if usage.input is None or usage.output is None or price.input is None or price.output is None:
         return None
     cached, written = usage.cached or 0, usage.cache_write or 0
     fresh = max(0, usage.input - cached - written)
     given = _sum((fresh, price.input), (cached, price.cached_input), (written, price.cache_write))
-    if given is None or price.input is None or price.output is None:
+    if given is None:
         return None
     return _dollars(given, usage.output * price.output, usage.input, price, peak=_is_peak(price.peak, at))
 

@@ -239,7 +239,7 @@ class Runner:
                 raise Stopped
             spent = worst
             await self._writer.append({"t": "intent", **key, "at": _now(), "worst": worst})
-            started, at = loop.time(), _now()
+            started, asked_at = loop.time(), datetime.now(UTC)
             try:
                 reply = await lane.provider.ask(request)
             except Fault as fault:
@@ -257,10 +257,10 @@ class Runner:
                 **({"cut": True} if cut else {}),
                 "latency_s": took,
                 "queue_s": started - queued,
-                "started_at": at,
+                "started_at": asked_at.isoformat(timespec="microseconds"),
             }
             await self._writer.append(record)
-            cost = money.cost(reply.usage, lane.model.price, datetime.fromisoformat(at))
+            cost = money.cost(reply.usage, lane.model.price, asked_at)
             spent = worst if cost is None else cost
             lane.cost_known = lane.cost_known and cost is not None
             lane.cost_usd += cost or 0.0

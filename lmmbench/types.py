@@ -272,7 +272,7 @@ class Request:
     stream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request in a vendor's dialect: what goes over the wire, and what was sent or had to be dropped."""
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from lmmbench.scorers import extract
 from lmmbench.scorers.extract import Extraction, extract_choice
-from lmmbench.scorers.extract.reading import read
 from lmmbench.scorers.extract.rules import RULES
 
 CASES: list[dict[str, Any]] = [
@@ -123,7 +122,7 @@ def test_never_raises(answer: str, options: list[str]) -> None:
 def test_fast_path_agrees_with_the_rules(answer: str, options: list[str]) -> None:
     """Rule: where the fast path speaks, the full rules say the same, to the name of the rule."""
     fast = extract._fast(answer, options)
-    assert fast is None or fast == extract._decide(read(answer, options))
+    assert fast is None or fast == extract._decide(answer, options)
 
 
 @pytest.mark.parametrize("shape", HOSTILE)
@@ -161,7 +160,7 @@ def test_fast_marker_agrees_with_the_rules(case: dict[str, Any], label: str, end
     text = case["options"][number] if number < len(case["options"]) else ""
     answer = case["raw"] + ending.format(label, t=text) + after
     fast = extract._fast(answer, case["options"])
-    assert fast is None or fast == extract._decide(read(answer, case["options"]))
+    assert fast is None or fast == extract._decide(answer, case["options"])
 
 
 WRONG_ONE = "다음 중 뜻풀이로 옳지 않은 것은?"

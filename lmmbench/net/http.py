@@ -27,7 +27,7 @@ Watch = Callable[[bytes], bool]
 """Sees each piece of a body as it arrives, and says whether the answer is whole with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """What came back: status, headers (case-insensitive names) and the decoded body."""
 

@@ -13,11 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lmmbench.scorers.extract import words
-from lmmbench.scorers.extract.claims import claims_of
+from lmmbench.scorers.extract.asked import ASKED_WRONG, ASKS_WRONG, FIT
 from lmmbench.scorers.extract.clean import HEAD
-from lmmbench.scorers.extract.reading import Reading, read
-from lmmbench.scorers.extract.rules import RULES
 
 EXTRACTOR_VERSION = 2
 
@@ -68,7 +65,7 @@ _OVERRULES = re.compile(r"<|>|\[|\]|\{|\}|\||\\|◁|▷|~|최종|결론|f(?i:ina
 _NO_MORE = re.compile(r"\s*정답: ?[A-J]\.?", re.IGNORECASE)
 _CLAIMS_AGAIN = re.compile(
     r"[답✅✔✓☑⭕◯🟢○◎]|[A-Za-z]{2}|[A-J]\W*(?:\n|\Z)|\bO\b|선택|나머지|[자으다라하르]면|다시|아니|아뇨|아냐|아차?[.,!…]|앗|정정|수정|사실|실은|실제|오히려|잠깐|잠시"
-    rf"|{words.FIT} "
+    rf"|{FIT} "
 )
 _FAST_OPTION = re.compile(r"[가-힣](?<![최종정답은번입니다])|[K-Zk-z]")
 _CONJOINING = re.compile(r"[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
@@ -80,7 +77,13 @@ def _settled(found: frozenset[int] | Literal["refuse"], rule: str) -> Extraction
     return Extraction("ok", min(found), rule) if len(found) == 1 else Extraction("multi", None, rule)
 
 
-def _decide(reading: Reading) -> Extraction:
+def _decide(answer: str, options: Sequence[str]) -> Extraction:
+    """By the rules. They are loaded with the first answer that needs them: their vocabulary takes 0.1 s to compile."""
+    from lmmbench.scorers.extract.claims import claims_of
+    from lmmbench.scorers.extract.reading import read
+    from lmmbench.scorers.extract.rules import RULES
+
+    reading = read(answer, options)
     claims = claims_of(reading)
     for name, rule in RULES:
         if found := rule(reading, claims):
@@ -93,6 +96,6 @@ def extract_choice(answer: str, options: Sequence[str], question: str = "") -> E
 
     Only the question tells whether `옳지 않은 것은 C입니다` chooses C: where it asks for the wrong one, it does.
     """
-    if words.ASKS_WRONG.search(question):
-        answer = words.ASKED_WRONG.sub("정답", unicodedata.normalize("NFC", answer))
-    return _fast(answer, options) or _decide(read(answer, options))
+    if ASKS_WRONG.search(question):
+        answer = ASKED_WRONG.sub("정답", unicodedata.normalize("NFC", answer))
+    return _fast(answer, options) or _decide(answer, options)

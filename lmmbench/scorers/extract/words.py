@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from lmmbench.scorers.extract.asked import FIT
+
 
 def _compiled(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE)
@@ -175,7 +177,6 @@ ARTICLE = re.compile(r"\s+(?!(?:because|since|is|was|as|and|or|but|not|for|due|s
 # --- markers: what announces the answer ----------------------------------------------------------------------
 
 _ADJECTIVE = r"(?:제|내|저의|나의|나온|올바른|맞는|옳은|알맞은|적절한|적합한|고른|선택한|예상|추정|the|my|our|correct|best|right|selected|chosen|likely)"
-FIT = r"(?:적절한|알맞은|옳은|맞는|올바른|가까운|자연스러운|타당한|정확한|적합한|일치하는|해당하는|어울리는|남는|남은|가능한|고른|선택한)"
 _CALLED = r"(?:정답|답안|답변|해답|답|선택(?!지)|answer(?!ed|ing|s)|ans|prediction)"
 _THING = r"(?:것|건|보기|선택지|선지|옵션|항목|표현|답|뜻|의미|말|단어|번호)"
 _NOUNED = rf"(?:{_CALLED}(?:\s?(?:번호|보기|기호|선택지|옵션))?(?:\s?(?:및|과|/|와|,)\s?(?:해설|풀이|이유|설명|근거))?|나머지|{FIT} {_THING})"
@@ -201,14 +202,6 @@ GLUE = re.compile(
 GLUE_LINES = re.compile(
     r"(?P<as>(?: ?(?:다음|아래)와 같(?:습니다|다)| ?as follows)?)[ :.|)\]=-]{0,6}\n{1,4}[ •(\[>-]{0,4}"
 )
-_WRONG = (
-    r"(?:않은|않는|아닌|틀린|잘못된|부적절한|어색한|거리가 먼|관계 ?없는|관련 ?없는) (?:것|보기|선택지|건|말|표현|설명)"
-)
-ASKS_WRONG = re.compile(_WRONG)
-"""Whether a question is for the wrong option. Every branch begins with a plain letter, so that the search is quick."""
-ASKED_WRONG = re.compile(rf"(?:[가-힣]{{1,4}}지 (?=않))?{_WRONG}")
-"""What such a question calls the wrong option: in an answer to it, it is a marker."""
-
 # --- openings, closings, refusals ------------------------------------------------------------------------------
 
 LEAD = re.compile(
