@@ -252,3 +252,55 @@ def test_a_summary_never_passes_its_room(text: str, room: int) -> None:
     data = ci.fitted(text, room)
     assert len(data) <= room or len(text.encode("utf-8", "replace")) + 1 <= room
     data.decode("utf-8")
+
+
+# --- proof by simulation ------------------------------------------------------------------------------
+
+
+def a_night(rng: Any, models: int, packs: int, items: int, drop: float = 0.0) -> list[Row]:
+    """The gate's rows of a night that is like the one before: right 70 % of the time, and each answer comes out the other
+    way on 9.7 % of the items when it is asked again. `drop`: so much worse is the first model in the first pack."""
+    import numpy as np
+
+    from lmmbench import stats
+
+    rows = []
+    for n in range(models * packs):
+        base = rng.random(items) < 0.7
+        flips = rng.random(items) < np.where(base, 0.097 / 2 / 0.7, 0.097 / 2 / 0.3)
+        night = base ^ flips
+        if n == 0:
+            night &= ~(rng.random(items) < drop / 0.7)
+        better, worse = int((night & ~base).sum()), int((base & ~night).sum())
+        row = dict.fromkeys(compare.COLUMNS) | {
+            "model_a": f"sim-{n}",
+            "model_b": f"sim-{n}",
+            "cell": "p",
+            "tested": True,
+        }
+        row |= {"n_paired": items, "coverage_a": 1.0, "coverage_b": 1.0, "diff": (better - worse) / items}
+        rows.append(row | {"p": stats.mcnemar(better, worse, mid=True)})
+    for row, p in zip(rows, stats.holm(np.array([r["p"] for r in rows])), strict=True):
+        row["p_adj"] = float(p)
+        row["verdict"] = gate._verdict(row, gate.MIN_EFFECT, (), DAY)[0]
+    return rows
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("models", "packs", "items"), [(1, 1, 300), (7, 4, 120)])
+def test_unchanged_nights_rarely_alarm(models: int, packs: int, items: int) -> None:
+    """2,000 nights on which nothing changed: the upper end of the alarm rate's 95 % interval is at most 6 %. A true drop
+    of 10 points in one cell of 300 items is nearly always found."""
+    import numpy as np
+
+    from lmmbench import stats
+
+    rng = np.random.Generator(np.random.PCG64(20261122))
+    alarms = sum(gate._exit_code(a_night(rng, models, packs, items)) == 1 for _ in range(2000))
+    low, high = stats.wilson(alarms, 2000)
+    print(f"\ngate, {models} models x {packs} packs of {items}, nothing changed: {alarms} of 2000 nights alarm, {100 * alarms / 2000:.2f} % [{100 * low:.2f}, {100 * high:.2f}]")  # fmt: skip
+    assert high <= 0.06
+    if items == 300:
+        found = sum(gate._exit_code(a_night(rng, 1, 1, 300, drop=0.10)) == 1 for _ in range(500))
+        print(f"gate, one cell of 300, 10 points worse: found on {found} of 500 nights")
+        assert found > 475
