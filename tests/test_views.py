@@ -18,6 +18,7 @@ from lmmbench.analysis import article, claims, matrix, views
 from lmmbench.analysis.field import LABELS
 from lmmbench.analysis.words import WORDS
 from tests import simulate
+from tests.kit import ROOT
 from tests.simulate import Model
 
 PACKS = {"korean-dialect": {"jeju": 90}, "korean-slang": {"coinage": 90}, "translation": {"ko-en": 90}, "summarization": {"minutes": 90}}  # fmt: skip
@@ -289,3 +290,22 @@ def test_runs_that_are_no_field_give_no_claims(tmp_path: Path, capsys: pytest.Ca
     assert "not one field: one and two differ in the items of mini" in err
     assert cli.run_cli(["matrix", str(one), str(two), "--view", "claims"]) == 2
     assert "one and two differ in the items of mini" in capsys.readouterr().err
+
+
+def test_a_run_of_reference_models_alone_measures_no_claim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fresh machine's first run has no vendor in it: every view works, and every claim is not measured."""
+    where = [
+        "--tasks-dir",
+        str(ROOT / "tasks"),
+        "--providers",
+        str(ROOT / "providers.yaml"),
+        "--results",
+        str(tmp_path),
+    ]
+    models = ["--models", "baseline-chance,baseline-copy", "--limit", "12", "--run-id", "r"]
+    assert cli.run_cli(["run", "--tasks", "korean", *models, *where]) == 0
+    for view in ("models", "article", "claims"):
+        for form in ("table", "md", "json", "csv"):
+            assert cli.run_cli(["matrix", str(tmp_path / "r"), "--view", view, "--format", form]) == 0, (view, form)
+    capsys.readouterr()
+    assert {a.verdict for a in claims.answers([tmp_path / "r"])} == {"not measured"}

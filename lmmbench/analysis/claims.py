@@ -395,6 +395,8 @@ def _tested(runs: Runs, cells: Sequence[Cell], told: Book) -> dict[tuple[str, st
             columns.setdefault(column, []).extend(f for f in told.families if f.name == claim.about)
     tests = [t for part in runs.items.parts() if part.name in regions for t in _contrast(runs, cells, part)]
     tests += [t for column, families in columns.items() for t in _against(runs, column, families)]
+    if not tests:
+        return {}
     found = stats.differences([t.problem for t in tests], flips=flips(len(tests)))
     adjusted = stats.holm(np.array([d.p[t.column] for t, d in zip(tests, found, strict=True)]))
     return {
@@ -436,6 +438,8 @@ def _against(runs: Runs, column: str, families: Sequence[Family]) -> Iterator[Co
     import numpy as np
 
     rows = [r for r in runs.rows if r.who["region"] in REGIONS]
+    if len(rows) < MIN_MODELS:
+        return
     values = np.array([_logarithm(runs, r, column) for r in rows]).reshape(len(rows), -1)
     asked = [np.unique(r.item[runs.items.hangul[r.item] > 0]) for r in rows]
     field = [
