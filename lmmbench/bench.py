@@ -129,7 +129,7 @@ def today() -> date:
 
 def _gone(model: Model, endpoint: Endpoint) -> str:
     """Why the vendor has this model no more, "" when it has."""
-    return retired.gone(model.name, endpoint.base_url, model.retires_on, today())
+    return retired.gone(model.name, config.base_url(model.endpoint, endpoint), model.retires_on, today())
 
 
 def warnings(run_plan: Plan) -> list[str]:

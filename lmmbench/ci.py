@@ -60,8 +60,8 @@ def _clean(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def write_junit(folder: Path, cases: Sequence[Case]) -> Path:
-    path = folder / "junit.xml"
+def write_junit(folder: Path, cases: Sequence[Case], name: str = "junit.xml") -> Path:
+    path = folder / name
     write_atomically(path, junit(cases))
     return path
 
@@ -89,11 +89,13 @@ def fitted(markdown: str, room: int) -> bytes:
     return kept[: kept.rfind(b"\n") + 1] + last
 
 
-def commands(kind: Literal["error", "warning"], messages: Iterable[str]) -> list[str]:
-    """Workflow commands, at most ANNOTATIONS; the last one says how many more there were."""
-    said = list(messages)
-    shown = said if len(said) <= ANNOTATIONS else [*said[: ANNOTATIONS - 1], f"and {len(said) - ANNOTATIONS + 1} more"]
-    return [f"::{kind} title=lmmbench::{_escaped(message)}" for message in shown]
+def commands(errors: Iterable[str], warnings: Iterable[str] = ()) -> list[str]:
+    """Workflow commands, errors first, at most ANNOTATIONS in all; the last one says how many more there were."""
+    said = [*(("error", text) for text in errors), *(("warning", text) for text in warnings)]
+    if len(said) > ANNOTATIONS:
+        left = len(said) - ANNOTATIONS + 1
+        said = [*said[: ANNOTATIONS - 1], (said[ANNOTATIONS - 1][0], f"and {left} more")]
+    return [f"::{kind} title=lmmbench::{_escaped(text)}" for kind, text in said]
 
 
 def _escaped(message: str) -> str:
@@ -113,7 +115,7 @@ def run(
     write_junit(folder, cases)
     title = views.title("en", bool(manifest["simulated"]))
     write_summary(views.markdown(views.models(cells, "en"), f"## lmmbench run {folder.name}\n\n{title}"))
-    for line in commands("warning", (f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error")):
+    for line in commands((), (f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error")):
         say(line)
 
 
@@ -132,19 +134,18 @@ _STATES: dict[str, Literal["passed", "failure", "error", "skipped"]] = {
 
 
 def gate(outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
-    """junit.xml, step summary and annotations of a gate: a case for each tested cell."""
+    """gate-junit.xml, step summary and annotations of a gate: a case for each tested cell."""
     tested = [r for r in outcome.rows if r["tested"]]
     cases = [Case(compares.who(r), r["cell"], _STATES.get(r["verdict"], "passed"), _sentence(r)) for r in tested]
-    write_junit(folder, cases)
+    write_junit(folder, cases, "gate-junit.xml")
     heading = [
         f"## lmmbench gate: {outcome.candidate} against {outcome.baseline}",
         *(f"**drift**: {d}" for d in outcome.drift),
     ]
     table = views.markdown([compares.sheet(outcome.rows)], "\n\n".join([*heading, compares.TITLE]))
     write_summary("\n\n".join([table, *outcome.notes, outcome.result]))
-    for line in commands("error", (_sentence(r) for r in outcome.of("regression"))):
-        say(line)
-    for line in commands("warning", [*outcome.drift, *(_sentence(r) for r in outcome.of("inconclusive"))]):
+    regressions = (_sentence(r) for r in outcome.of("regression"))
+    for line in commands(regressions, [*outcome.drift, *(_sentence(r) for r in outcome.of("inconclusive"))]):
         say(line)
 
 

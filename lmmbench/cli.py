@@ -341,6 +341,8 @@ def _carry_out(
     cap = _cap(how, run_plan)
     allowed = how.allow_unknown_cost or bool(run_plan.options.get("allow_unknown_cost"))
     if how.dry_run:
+        for text in bench.warnings(run_plan):
+            _say(f"warning: {text}")
         _out(f"dry run: {bench.estimate_text(expected)}; nothing was sent")
         return 0
     bench.check_money(expected, cap, allowed)
@@ -426,6 +428,20 @@ def _published(
         ) from None
 
 
+def _advice(folder: Path, model: str, stopped: str) -> str:
+    """Why a model was stopped, with its endpoint and the next action where its fault has one."""
+    from lmmbench import doctor, plan
+    from lmmbench.faults import FAULTS, Fault
+
+    kind, _, message = stopped.partition(": ")
+    if kind not in FAULTS:
+        return stopped
+    planned = plan.load(folder).models[model]
+    return f"{kind}: " + doctor.advice(
+        Fault(kind, message), model, planned.model, planned.endpoint, planned.endpoint.base_url
+    )
+
+
 def _report(published: Published, folder: Path, code: int, reason: str, lang: str) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
     _print_matrix(published.cells, lang, published.manifest)
@@ -433,7 +449,7 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
         stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
         shown += f" · first token after {first['p50']:.2f} s (median of {first['n']})" if first else ""
-        _say(f"{model}: {shown}" + (f" · stopped: {visible(stopped)}" if stopped else ""))
+        _say(f"{model}: {shown}" + (f" · stopped: {visible(_advice(folder, model, stopped))}" if stopped else ""))
     damaged = published.manifest["damaged_records"]
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
@@ -719,7 +735,7 @@ Exit codes: 0 pass · 1 regression · 2 usage · 3 inconclusive · 4 the run has
     metavar="POINTS",
     help="A smaller drop is no regression.",
 )
-@click.option("--ci", is_flag=True, help="Also junit.xml, the step summary and annotations.")
+@click.option("--ci", is_flag=True, help="Also gate-junit.xml, the step summary and annotations.")
 @_form
 @_place_options("results")
 def gate(
@@ -746,9 +762,14 @@ def gate(
     known = gates.load_baselines(path)
     candidate, model_b = _side(name, where)
     folder, model_a = _baseline(baseline, known, path, candidate, where)
+    gates.check_files(folder, gates.UNUSABLE)
+    gates.check_files(candidate)
     try:
         sides = compares.pairs(folder, candidate, model_a, model_b)
-        outcome = gates.judge(sides, cells=_names(cells), min_effect=min_effect / 100, acknowledged=known.acknowledged)
+        absent = [] if model_a or model_b else compares.absent(folder, candidate)
+        outcome = gates.judge(
+            sides, cells=_names(cells), min_effect=min_effect / 100, acknowledged=known.acknowledged, absent=absent
+        )
     except compares.NotComparable as e:
         raise UsageError(f"{e}; or move the baseline by a reviewed commit", exit_code=gates.UNUSABLE) from None
     for sentence in outcome.drift:

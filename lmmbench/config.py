@@ -191,6 +191,8 @@ def _tiers(price: Price) -> dict[str, float]:
 
 
 _SPAN = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
+OWN = ("model", "models", "messages", "system", "contents", "systemInstruction", "n", "candidateCount")
+"""Parts of a request that no option may take the place of: another question, or more answers than were reserved."""
 INPUTS = ("text", "image", "audio", "video")
 
 
@@ -201,6 +203,8 @@ def _check_options(model: Model, where: str) -> None:
     caps = {can.cap_field, "max_completion_tokens", *(name for names in CAP_FIELDS.values() for name in names)}
     if cap := next((name for name in options if name in caps), ""):
         raise UsageError(f"{where}options.{cap} is set by the pack's card, as {can.cap_field}; remove it")
+    if own := next((name for name in OWN if name in options), ""):
+        raise UsageError(f"{where}options.{own} is what lmmbench itself says of the question; remove it")
     if "stream" in options:
         raise UsageError(f"{where}options.stream is set by lmmbench run --stream; remove it")
     for stop in STOPS:
@@ -303,7 +307,7 @@ def check_url(name: str, endpoint: Endpoint, url: str, where: str = "") -> None:
     for added in ADDED.get(endpoint.api, ()):
         if parts.path.rstrip("/").endswith(added):
             raise UsageError(f"{what} ends in {added}, which lmmbench adds itself; remove it there")
-    if parts.scheme == "http" and endpoint.key_env and not endpoint.allow_http and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and may_cost(endpoint) and not endpoint.allow_http and not is_loopback(parts.hostname):
         raise UsageError(
             f"{where}endpoint {name!r} would send its key over plain http to {parts.hostname}; "
             "use https, or set allow_http: true if you accept that"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmmbench import bench, config, money, places, retired
+from lmmbench.alarms import is_alias
 from lmmbench.faults import Fault, UsageError
 from lmmbench.files import write_atomically
 from lmmbench.terminal import visible
@@ -255,8 +256,12 @@ def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
 
 
 def to_verify(findings: list[Finding], cfg: config.Config) -> list[str]:
-    """Models whose real endpoint answered."""
-    return [f.model for f in findings if f.state == "answered" and config.is_remote(cfg.endpoints[f.endpoint])]
+    """Models whose real endpoint answered, under the name that was asked for where it names one."""
+    return [
+        f.model for f in findings
+        if f.state == "answered" and config.is_remote(cfg.endpoints[f.endpoint])
+        and (not f.served_model or is_alias(f.name, f.served_model))
+    ]  # fmt: skip
 
 
 def check_own(providers: Path) -> None:

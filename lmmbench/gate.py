@@ -129,6 +129,19 @@ def entry_text(name: str, folder: Path) -> str:
     return json.dumps({name: entry}, ensure_ascii=False)
 
 
+def check_files(folder: Path, exit_code: int = 2) -> None:
+    """Raises UsageError when a file of a run is not the one that its run.json vouches for."""
+    manifest_sha(folder)  # is published at all
+    for name, sha in json.loads((folder / "run.json").read_bytes()).get("files", {}).items():
+        path = folder / name
+        if not path.is_file() or sha256(path.read_bytes()) != sha:
+            raise UsageError(
+                f"{folder.name}/{name} is not the file that its run.json vouches for; publish it anew with: "
+                f"lmmbench score {folder.name}",
+                exit_code=exit_code,
+            )
+
+
 def check_sha(entry: Baseline, folder: Path, path: Path) -> None:
     """Raises UsageError (6) when the baseline's run is not the one that was recorded."""
     if manifest_sha(folder) != entry.sha:
@@ -148,10 +161,12 @@ def judge(
     cells: tuple[str, ...] = (),
     min_effect: float = MIN_EFFECT,
     acknowledged: tuple[Acknowledged, ...] = (),
+    absent: list[Row] | None = None,
     today: date | None = None,
 ) -> Outcome:
-    """Compare baseline (a) and candidate (b) and give each tested cell its verdict. Raises NotComparable."""
-    rows = compares.compare(sides, cells)
+    """Compare baseline (a) and candidate (b) and give each tested cell its verdict; `absent`: rows of what the candidate
+    lacks. Raises NotComparable."""
+    rows = compares.compare(sides, cells) + (absent or [])
     notes = []
     for row in rows:
         if row["tested"]:

@@ -8,7 +8,7 @@ from typing import Any
 SAMPLING = {
     "en": "Sampling: temperature 0 and seed + trial where obeyed; one output cap, plus an allowance where a model reasons; "
     "the row's effort, always sent. What a model does not obey is not sent.",
-    "ko": "표집: 온도 0과 시드 + 회차(모델이 따르는 경우), 출력 상한은 모두 같고 추론하는 모델에는 여유분을 더함, 추론 강도는 행에 적힌 것을 "
+    "ko": "생성 설정: 온도 0과 시드 + 회차(모델이 따르는 경우), 출력 상한은 모두 같고 추론하는 모델에는 여유분을 더함, 추론 강도는 행에 적힌 것을 "
     "늘 보냄. 모델이 따르지 않는 것은 보내지 않음.",
 }
 

@@ -3,6 +3,7 @@ it. A row's own `retires_on` comes first; these are for rows and questions that 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
@@ -43,8 +44,16 @@ RETIRED: dict[str, Retired] = {
 """Patterns of names, in small letters."""
 
 
+_DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+
 def _entry(name: str) -> Retired | None:
-    return next((found for pattern, found in RETIRED.items() if fnmatchcase(name.lower(), pattern)), None)
+    """By the name as it is, else without its date: a snapshot goes with its model."""
+    for known in (name.lower(), _DATED.sub("", name.lower())):
+        for pattern, found in RETIRED.items():
+            if fnmatchcase(known, pattern):
+                return found
+    return None
 
 
 def became(name: str, today: date) -> str:

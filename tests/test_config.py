@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -442,9 +442,39 @@ def test_the_policy_stands_below_every_matrix(run: Path) -> None:
         assert "Sampling: temperature 0" in text
         assert "- sim-a  seed: n/a · temperature: n/a" in text
         assert "sim-b  " not in text.partition("Sampling:")[2]
-    assert "표집: 온도 0" in kit.lmmbench("matrix", "r", "--lang", "ko", cwd=home).stdout
+    assert "생성 설정: 온도 0" in kit.lmmbench("matrix", "r", "--lang", "ko", cwd=home).stdout
 
 
 def test_the_plain_shape_needs_no_table() -> None:
     """Where nothing was dropped the policy stands alone."""
     assert policy.lines("en", [{"models": {"sim-a": {"dropped": {}}, "old": {}}}]) == [policy.SAMPLING["en"]]
+
+
+def test_a_snapshot_goes_with_its_model() -> None:
+    """A dated name is the model's; a date of its own comes first; a server of one's own may call its models so."""
+    url = "https://api.openai.com/v1"
+    assert retired.gone("o3-mini-2025-01-31", url, "", TODAY) != ""
+    assert retired.end("gpt-4o-2024-05-13", url, "")[0] == "2026-10-23"
+    assert retired.end("gpt-4o-2024-08-06", url, "")[0] == "2027-01-14"
+    assert retired.gone("o3-mini-2025-01-31", "http://127.0.0.1:8000/v1", "", TODAY) == ""
+
+
+def test_credentials_of_the_vendors_own_client_do_not_go_over_plain_http() -> None:
+    """A gemini endpoint with `transport: sdk` and no key_env brings Google Cloud's credentials: as safe as a key."""
+    endpoint = Endpoint("gemini", base_url="http://api.example.com", transport="sdk")
+    with pytest.raises(UsageError, match="plain http"):
+        config.check_url("g", endpoint, endpoint.base_url)
+
+
+def test_a_dry_run_warns_too(tmp_path: Path) -> None:
+    """What a person should know before a run is said where it costs nothing yet."""
+    row = {"endpoint": "e", "name": "m", "vendor": "v", "family": "f", "region": "overseas"}
+    soon = (datetime.now(UTC).date() + timedelta(days=10)).isoformat()
+    data = {
+        "version": 1, "endpoints": {"e": {"api": "openai-chat", "base_url": "http://127.0.0.1:9/v1"}},
+        "models": {"sim-a": row | {"retires_on": soon}},
+    }  # fmt: skip
+    (tmp_path / "providers.yaml").write_text(json.dumps(data), encoding="utf-8")
+    kit.write_pack(tmp_path / "tasks" / "p", 2)
+    done = kit.lmmbench("run", "--tasks", "p", "--models", "sim-a", "--dry-run", cwd=tmp_path)
+    assert (done.returncode, f"switched off by its vendor on {soon}" in done.stderr) == (0, True)

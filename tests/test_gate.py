@@ -191,6 +191,31 @@ def test_a_baseline_that_is_not_what_was_recorded_is_6(nights: Path) -> None:
     assert (mixed.returncode, "--seed" in mixed.stderr) == (6, True)
 
 
+def test_what_the_night_did_not_ask_is_inconclusive(tmp_path: Path) -> None:
+    """A model or a pack of the baseline that is missing tonight is never passed over: exit 3, and its name is said."""
+    for pack in ("p", "q"):
+        write_pack(tmp_path / "tasks" / pack, 6)
+    with FakeServer() as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, ["sim-a", "sim-b"])
+        run_here(tmp_path, tasks="p,q", run_id="base")
+        run_here(tmp_path, tasks="p", models="sim-a", run_id="night")
+    done = lmmbench("gate", "night", "--baseline", "base", cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines()[-1] == "RESULT: INCONCLUSIVE (3 inconclusive, 1 ok)  exit 3"
+    for missing in ("sim-a q: nothing pairs", "sim-b p: nothing pairs", "sim-b q: nothing pairs"):
+        assert missing in done.stdout
+    assert lmmbench("gate", "night", "--baseline", "base:sim-a", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(("side", "code"), [("monday", 6), ("tuesday", 2)])
+def test_a_file_that_its_manifest_does_not_vouch_for_is_refused(nights: Path, side: str, code: int) -> None:
+    """run.json holds the hash of every file: one that was changed behind its back decides nothing."""
+    path = nights / "results" / side / "models" / "sim-a.parquet"
+    path.write_bytes(path.read_bytes() + b"more")
+    done = lmmbench("gate", "tuesday", "--baseline", "monday", cwd=nights)
+    assert (done.returncode, "models/sim-a.parquet is not the file" in done.stderr) == (code, True)
+
+
 def test_ci_gets_junit_summary_and_annotations(nights: Path) -> None:
     """`gate --ci`: a failure in JUnit, a table in the step summary, one error annotation; the exit code is the gate's."""
     summary = nights / "summary.md"
@@ -198,7 +223,7 @@ def test_ci_gets_junit_summary_and_annotations(nights: Path) -> None:
         "gate", "tuesday", "--baseline", "monday", "--ci", cwd=nights, env={"GITHUB_STEP_SUMMARY": str(summary)}
     )
     assert done.returncode == 1
-    root = ET.fromstring((nights / "results" / "tuesday" / "junit.xml").read_bytes())  # noqa: S314 (we wrote it)
+    root = ET.fromstring((nights / "results" / "tuesday" / "gate-junit.xml").read_bytes())  # noqa: S314 (we wrote it)
     (failure,) = root.iter("failure")
     assert "regression" in failure.attrib["message"]
     assert "| sim-a | p |" in summary.read_text(encoding="utf-8")
@@ -234,7 +259,7 @@ def test_run_ci_says_what_is_missing_and_keeps_its_last_line(tmp_path: Path) -> 
 @given(st.lists(st.text(max_size=30), max_size=30))
 def test_a_message_is_one_command_of_a_line(messages: list[str]) -> None:
     """Whatever a server or a model said: at most ten lines, none of which begins another command."""
-    lines = ci.commands("error", messages)
+    lines = ci.commands(messages)
     assert len(lines) <= ci.ANNOTATIONS
     assert all(line.startswith("::error title=lmmbench::") and not set("\r\n") & set(line) for line in lines)
 

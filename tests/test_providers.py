@@ -585,6 +585,9 @@ FAMILY = {"source": "made up", "as_of": "2026-11-01"}
     [
         ({"cap_field": "maxCompletionTokens"}, {"maxTokens": 9}, "options.maxTokens is set by the pack's card, as maxCompletionTokens"),
         ({}, {"max_tokens": 9}, "options.max_tokens is set by the pack's card"),
+        ({}, {"model": "another"}, "options.model is what lmmbench itself says of the question"),
+        ({}, {"messages": []}, "options.messages is what lmmbench itself says"),
+        ({}, {"n": 4}, "options.n is what lmmbench itself says"),
         ({"faults": {"current quota": "rat"}}, {}, "'rat' is no kind of fault (did you mean 'rate'?)"),
         ({"faults": {"": "rate"}}, {}, "'' is no text"),
     ],

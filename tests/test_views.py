@@ -58,9 +58,12 @@ def printed(sheets: list[views.Sheet], width: int) -> str:
 
 def test_every_label_has_a_word_in_every_language() -> None:
     """The words of the contract; both languages say the same things."""
-    assert [WORDS["ko"][label] for label in LABELS] == ["강점", "과제", "비등", "포화", "부족", "불분명"]
+    assert [WORDS["ko"][label] for label in LABELS] == ["강점", "과제", "대등", "포화", "표본 부족", "불분명"]
     assert [WORDS["en"][label] for label in LABELS] == list(LABELS)
     assert WORDS["en"].keys() == WORDS["ko"].keys()
+    page = (ROOT / "lmmbench" / "analysis" / "report.js").read_text(encoding="utf-8")
+    for label in LABELS:
+        assert f'{label}: "{WORDS["ko"][label]}"' in page, "the report says the same"
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -142,10 +145,10 @@ def test_the_article_has_a_row_for_every_vendor_measured_or_not(run: Path) -> No
     assert [s.title for s in sheets] == ["해외", "국내"]
     rows = {row[0]: list(row[1:]) for s in sheets for row in s.rows}
     assert rows["DeepSeek"] == ["측정 안 됨", "측정 안 됨", "–"]
-    assert list(rows) == ["OpenAI\nChatGPT\n(모의)", "Google\nGemini\n(모의)", "DeepSeek", "Meta\nLLaMA\n(모의)", "xAI\nGrok\n(모의)", "Naver\nHyperCLOVA X\n(모의)", "Kakao\n(모의)"]  # fmt: skip
-    assert "korean-dialect +" in rows["Naver\nHyperCLOVA X\n(모의)"][0]
-    assert rows["Google\nGemini\n(모의)"][:2] == ["–", "–"]
-    assert rows["Google\nGemini\n(모의)"][2].startswith("불분명 ")
+    assert list(rows) == ["OpenAI\nChatGPT\n(시뮬레이션)", "Google\nGemini\n(시뮬레이션)", "DeepSeek", "Meta\nLLaMA\n(시뮬레이션)", "xAI\nGrok\n(시뮬레이션)", "Naver\nHyperCLOVA X\n(시뮬레이션)", "Kakao\n(시뮬레이션)"]  # fmt: skip
+    assert "korean-dialect +" in rows["Naver\nHyperCLOVA X\n(시뮬레이션)"][0]
+    assert rows["Google\nGemini\n(시뮬레이션)"][:2] == ["–", "–"]
+    assert rows["Google\nGemini\n(시뮬레이션)"][2].startswith("불분명 ")
 
 
 def test_a_reference_model_is_no_vendor_s_evidence(tmp_path: Path) -> None:

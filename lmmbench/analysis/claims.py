@@ -264,7 +264,7 @@ def _not_behind(cell: Cell) -> Verdict:
         return "not measured"
     if cell["label"] == "weakness":
         return "contradicted"
-    told = cell["label"] in ("strength", "even", "unclear")
+    told = cell["label"] in ("strength", "even")
     return "supported" if told and cell["diff"] >= 0 and cell["diff_low"] > -MARGIN else "inconclusive"
 
 
@@ -355,12 +355,13 @@ def _of_mean(cell: Cell, verdict: Verdict) -> Finding:
 
 
 def _speed(model: str, cells: Sequence[Cell]) -> Finding:
-    """What this machine's own server made of it: without the number, nothing is said of little compute."""
+    """What this machine's own server made of it. The number is shown and decides nothing: nobody has said how much compute
+    is little."""
     speeds = [c["tokens_per_s"] for c in cells if c["tokens_per_s"] is not None]
     if not speeds:
         return _missing(model, "tokens_per_s")
     return Finding(
-        "supported", model, "tokens_per_s", "amount", value=median(speeds), n=sum(c["n_scored"] for c in cells)
+        "inconclusive", model, "tokens_per_s", "amount", value=median(speeds), n=sum(c["n_scored"] for c in cells)
     )
 
 

@@ -95,6 +95,26 @@ def pairs(a: Path, b: Path, model_a: str | None = None, model_b: str | None = No
     return [(Side(a, m), Side(b, m)) for m in common]
 
 
+def absent(a: Path, b: Path) -> list[Row]:
+    """A tested row, with nothing in it, for every pack of a's models that b did not ask of the same model: what is gone
+    must not be passed over in silence."""
+    rows = []
+    for model in models_of(a):
+        there = Side(b, model).by_item if model in models_of(b) else {}
+        asked = Side(a, model).by_item
+        for pack in dict.fromkeys(p for p, _ in asked if p not in {q for q, _ in there}):
+            row = dict.fromkeys(COLUMNS) | {
+                "model_a": model,
+                "model_b": model,
+                "cell": pack,
+                "kind": "pack",
+                "tested": True,
+            }
+            planned = sum(p == pack for p, _ in asked)
+            rows.append(row | {"n_planned": planned, "n_paired": 0, "clusters": 0, "better": 0, "worse": 0})
+    return rows
+
+
 def check_comparable(a: Side, b: Side) -> None:
     """Raises NotComparable where packs, prompts or metrics differ, and says which."""
     where = f"{a.name} and {b.name} cannot be compared: "

@@ -130,10 +130,10 @@ def _estimate(samples: Sequence[tuple[Cell, NDArray[np.float64], NDArray[np.int6
 
 
 def _conduct(rows: Rows, scored: NDArray[np.int64]) -> Cell:
-    """Shares of refused, truncated and parsed answers among the scored."""
+    """Shares among the scored: refused (by the vendor's word, or in prose), truncated, parsed."""
     status, parsed = rows.columns["status"][scored], rows.columns["parse_status"][scored]
     return {
-        "refused_rate": float((status == "refused").mean()), "truncated_rate": float((status == "truncated").mean()),
+        "refused_rate": float(((status == "refused") | (parsed == "refuse")).mean()), "truncated_rate": float((status == "truncated").mean()),
         "parsed_rate": float((parsed == "ok").mean()),
     }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """How cells and statements are shown: as tables for a terminal, as Markdown, as CSV for spreadsheets, as JSON.
 
-A view makes `Sheet`s of texts; what is drawn from a sheet is the same for all views. No number stands without its
+A view makes `Sheet`s of texts; what is drawn from a sheet is the same for all views. No score stands without its
 interval and its count, no statement without a label, and what was not measured is a dash.
 """
 
@@ -51,7 +51,7 @@ class Sheet:
 
 def title(lang: str, simulated: bool = False, what: str = "title") -> str:
     """What a view shows, in one line; made-up models are called so before anything else."""
-    return ("SIMULATED  " if simulated else "") + WORDS[lang][what]
+    return (f"{WORDS[lang]['SIMULATED']}  " if simulated else "") + WORDS[lang][what]
 
 
 def cell_text(cell: Cell | None, lang: str = "en") -> str:

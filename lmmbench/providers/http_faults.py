@@ -25,7 +25,10 @@ BODY_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "too_large",
             r"context_length|context length|exceed_context_size|exceeds the available context|maximum context|request_too_large|too many tokens|prompt is too long|only one image",
         ),
-        ("auth", r"invalid_api_key|UNAUTHENTICATED|PERMISSION_DENIED|api key not valid|incorrect api key"),
+        (
+            "auth",
+            r"invalid_api_key|API_KEY_INVALID|UNAUTHENTICATED|PERMISSION_DENIED|api key not valid|incorrect api key",
+        ),
         ("config", r"model_not_found|unknown_model|\bNOT_FOUND\b|model .{0,80}(?:not found|does not exist|retired)"),
     )
 )
@@ -131,7 +134,7 @@ def _status_meant(status: int, error: dict[str, Any]) -> int:
 def _words(error: dict[str, Any]) -> Iterator[str]:
     """The error's own words: OpenAI's code and type, Google's status and reason, Anthropic's details.error_code,
     OpenRouter's metadata.error_type and metadata.limit_source."""
-    inner = (mapping(error.get("details")), mapping(error.get("metadata")))
+    inner = (mapping(error.get("details")), *objects(error.get("details")), mapping(error.get("metadata")))
     names = ("code", "type", "status", "reason", "error_code", "error_type", "limit_source")
     yield from (str(part[name]) for part in (error, *inner) for name in names if part.get(name) is not None)
 
