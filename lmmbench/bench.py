@@ -231,7 +231,8 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     tokens_in = tokens_out = 0
     shares: dict[str, float] = {}
     unknown = []
-    keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint)}
+    # a server of one's own that is given a price is counted by it, as the cap will
+    keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint) or p.model.price.input is not None}
     fed = _prompt_tokens(run_plan, chosen) if keyed else []
     for model_id, planned in keyed.items():
         costs = []

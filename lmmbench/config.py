@@ -143,6 +143,9 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
         known = nearest(model.endpoint, config.endpoints)
         raise UsageError(f"{where}model {name!r} names the endpoint {model.endpoint!r}, which is not defined{known}")
     api = config.endpoints[model.endpoint].api
+    if "audio" in model.inputs and config.endpoints[model.endpoint].api in NO_AUDIO:
+        api = config.endpoints[model.endpoint].api
+        raise UsageError(f"{where}model {name!r}: lmmbench sends no audio in the dialect {api}; remove it from inputs")
     if not named:
         model = replace(model, capabilities=PLAIN.get(api, Capabilities()))
     caps = CAP_FIELDS.get(api, ())
@@ -193,7 +196,9 @@ def _tiers(price: Price) -> dict[str, float]:
 _SPAN = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
 OWN = ("model", "models", "messages", "system", "contents", "systemInstruction", "n", "candidateCount")
 """Parts of a request that no option may take the place of: another question, or more answers than were reserved."""
-INPUTS = ("text", "image", "audio", "video")
+INPUTS = ("text", "image", "audio")
+NO_AUDIO = ("clova", "anthropic")
+"""Apis whose dialect here sends no audio."""
 
 
 def _check_options(model: Model, where: str) -> None:

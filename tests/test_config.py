@@ -478,3 +478,19 @@ def test_a_dry_run_warns_too(tmp_path: Path) -> None:
     kit.write_pack(tmp_path / "tasks" / "p", 2)
     done = kit.lmmbench("run", "--tasks", "p", "--models", "sim-a", "--dry-run", cwd=tmp_path)
     assert (done.returncode, f"switched off by its vendor on {soon}" in done.stderr) == (0, True)
+
+
+def test_an_input_that_no_dialect_sends_is_refused(tmp_path: Path) -> None:
+    """Video is sent by none, audio by two: a row that lists more would have questions asked without their file."""
+    row = {"endpoint": "e", "name": "m", "vendor": "v", "family": "f", "region": "overseas"}
+    for api, kind, says in (
+        ("openai-chat", "video", "input 'video' is none of"),
+        ("anthropic", "audio", "sends no audio"),
+    ):
+        data = {
+            "version": 1, "endpoints": {"e": {"api": api, "base_url": "http://127.0.0.1:9/v1" if api != "anthropic" else "http://127.0.0.1:9"}},
+            "models": {"sim-a": row | {"inputs": ["text", kind]}},
+        }  # fmt: skip
+        (tmp_path / "providers.yaml").write_text(json.dumps(data), encoding="utf-8")
+        with pytest.raises(UsageError, match=says):
+            config.load(tmp_path / "providers.yaml")

@@ -139,3 +139,11 @@ def test_the_table_in_the_docs_is_the_table_of_faults() -> None:
         for kind, rule in FAULTS.items()
     ]
     assert [[kind, *rest] for kind, _, *rest in told] == rules
+
+
+def test_the_number_of_pairs_is_the_one_that_is_told() -> None:
+    """README, its Korean half and docs/faults.md count what is there."""
+    root = Path(__file__).parents[1]
+    count = sum(1 for _ in (root / "tests" / "golden").rglob("*.json"))
+    for page in ("README.md", "README.ko.md", "docs/faults.md"):
+        assert str(count) in (root / page).read_text(encoding="utf-8"), (page, count)
