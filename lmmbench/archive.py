@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import json
 import os
 import re
@@ -108,6 +107,6 @@ def _check_same(made: Path, folder: Path, path: Path) -> None:
 def _keep_age(made: Path) -> None:
     """plan.json keeps the run's own date, so that an unpacked run is not taken for the latest."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        created = json.load(io.BytesIO((made / "plan.json").read_bytes()))["created_at"]
+        created = json.loads((made / "plan.json").read_bytes())["created_at"]
         at = datetime.fromisoformat(created).timestamp()
         os.utime(made / "plan.json", (at, at))

@@ -695,14 +695,12 @@ def _side(text: str, results: Path) -> tuple[Path, str | None]:
 
 
 def _print_rows(rows: list[dict[str, Any]], form: str, simulated: bool) -> None:
-    import json
-
     from lmmbench.analysis import compare as compares
     from lmmbench.analysis import views
 
     sheets, title = [compares.sheet(rows)], ("SIMULATED  " if simulated else "") + compares.TITLE
     if form == "json":
-        _out(json.dumps(rows, ensure_ascii=False, indent=1))
+        _out(views.as_json(rows))
     elif form == "md":
         _out(views.markdown(sheets, title))
     else:

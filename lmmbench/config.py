@@ -143,8 +143,7 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
         known = nearest(model.endpoint, config.endpoints)
         raise UsageError(f"{where}model {name!r} names the endpoint {model.endpoint!r}, which is not defined{known}")
     api = config.endpoints[model.endpoint].api
-    if "audio" in model.inputs and config.endpoints[model.endpoint].api in NO_AUDIO:
-        api = config.endpoints[model.endpoint].api
+    if "audio" in model.inputs and api in NO_AUDIO:
         raise UsageError(f"{where}model {name!r}: lmmbench sends no audio in the dialect {api}; remove it from inputs")
     if not named:
         model = replace(model, capabilities=PLAIN.get(api, Capabilities()))
@@ -161,7 +160,7 @@ def _checked_model(name: str, config: Config, where: str, *, named: bool) -> Mod
         _ = model.retires_on and date.fromisoformat(model.retires_on)
     except ValueError:
         raise UsageError(f"{where}model {name!r}: retires_on must be a date such as 2027-01-14") from None
-    if model.image_detail and config.endpoints[model.endpoint].api != "openai-chat":
+    if model.image_detail and api != "openai-chat":
         raise UsageError(
             f"{where}model {name!r}: image_detail is a word of the api openai-chat; remove it (gemini: options.mediaResolution)"
         )

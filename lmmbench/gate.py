@@ -29,7 +29,7 @@ MIN_EFFECT = 0.02
 """A drop smaller than two points is no regression, however certain."""
 MAX_COVERAGE_GAP = 0.01
 GATE_SCHEMA = 1
-_SIMPLE = 1e-9
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +180,14 @@ def judge(
 def _verdict(row: Row, min_effect: float, acknowledged: tuple[Acknowledged, ...], today: date) -> tuple[str, str]:
     """(verdict, a sentence about it or "")."""
     sure = row["p_adj"] is not None and row["p_adj"] < ALPHA
-    if sure and row["diff"] <= -min_effect + _SIMPLE:
+    if sure and row["diff"] <= -min_effect + _ROUNDING:
         return _acknowledged(row, acknowledged, today)
     a, b = row["coverage_a"], row["coverage_b"]
     if a is None or b is None or not row["n_paired"]:
         return "inconclusive", f"{compares.who(row)} {row['cell']}: nothing pairs"
-    if abs(a - b) > MAX_COVERAGE_GAP + _SIMPLE:
+    if abs(a - b) > MAX_COVERAGE_GAP + _ROUNDING:
         return "inconclusive", f"{compares.who(row)} {row['cell']}: coverage {100 * a:.1f} % and {100 * b:.1f} %"
-    return ("better" if sure and row["diff"] >= min_effect - _SIMPLE else "ok"), ""
+    return ("better" if sure and row["diff"] >= min_effect - _ROUNDING else "ok"), ""
 
 
 def _acknowledged(row: Row, acknowledged: tuple[Acknowledged, ...], today: date) -> tuple[str, str]:

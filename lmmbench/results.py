@@ -278,8 +278,7 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
         if dropped := record.get("dropped"):
             found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
         for what, models in found.said.items():
-            if word := record.get(what):
-                models.setdefault(record["model"], Counter())[word] += 1
+            _tally(models, record, what)
         if record.get("ttft_s") is not None:
             found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
         if record.get("cut"):

@@ -3,7 +3,7 @@ measured, with the numbers. The claims and their rules are data (claims.yaml); n
 
 A rule gives each part of a claim (a cell, a pack, a quantity) a verdict for each model of the family:
   strength  supported: labelled `strength`; contradicted: `weakness`
-  general   supported: labelled `strength`, `even` or `unclear`, at or above the mean of the others, and the interval of the
+  general   supported: labelled `strength` or `even`, at or above the mean of the others, and the interval of the
             difference above -5 points; contradicted: `weakness`. One weakness contradicts the claim
   region    domestic mean less overseas mean of the field on its common items: supported where it is at least 5 points in
             the claimed direction with adjusted p < .05; contradicted where it is so in the other

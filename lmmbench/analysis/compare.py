@@ -100,9 +100,9 @@ def absent(a: Path, b: Path) -> list[Row]:
     must not be passed over in silence."""
     rows = []
     for model in models_of(a):
-        there = Side(b, model).by_item if model in models_of(b) else {}
+        there = {p for p, _ in Side(b, model).by_item} if model in models_of(b) else set()
         asked = Side(a, model).by_item
-        for pack in dict.fromkeys(p for p, _ in asked if p not in {q for q, _ in there}):
+        for pack in dict.fromkeys(p for p, _ in asked if p not in there):
             row = dict.fromkeys(COLUMNS) | {
                 "model_a": model,
                 "model_b": model,
