@@ -878,7 +878,19 @@ def modules_loaded(*args: str, cwd: Path) -> set[str]:
     return {x.rpartition("|")[2].strip().partition(".")[0] for x in lines}
 
 
-HEAVY = {"pyarrow", "pandas", "numpy", "aiohttp", "pydantic", "rich", "yaml", "sacrebleu", "xllamacpp", "asyncio"}
+HEAVY = {
+    "pyarrow",
+    "pandas",
+    "numpy",
+    "httptools",
+    "ssl",
+    "pydantic",
+    "rich",
+    "yaml",
+    "sacrebleu",
+    "xllamacpp",
+    "asyncio",
+}
 
 
 @pytest.mark.parametrize("args", [("--version",), ("--help",), ("run", "--help")], ids=" ".join)

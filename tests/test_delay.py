@@ -10,9 +10,9 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from lmmbench.net.delay import duration, reset_delay, server_delay
+from lmmbench.net.http1 import Headers
 
 NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
 SOON = "Wed, 21 Oct 2026 07:28:30 GMT"
@@ -50,7 +50,7 @@ SOON = "Wed, 21 Oct 2026 07:28:30 GMT"
 )
 def test_the_delay_that_headers_name(headers: dict[str, str], seconds: float | None) -> None:
     """Milliseconds first, then seconds, then a date against the server's own clock; garbage is no delay."""
-    assert server_delay(CIMultiDict(headers)) == seconds
+    assert server_delay(Headers(headers.items())) == seconds
 
 
 def test_a_date_without_the_servers_clock_is_read_against_ours() -> None:
@@ -102,7 +102,7 @@ RESETS: dict[str, tuple[dict[str, str], float | None]] = {
 def test_the_reset_that_headers_name(name: str) -> None:
     """The latest reset among the limits of which nothing remains, in any of the forms; garbage is none."""
     headers, seconds = RESETS[name]
-    assert reset_delay(CIMultiDict(headers)) == (None if seconds is None else pytest.approx(seconds))
+    assert reset_delay(Headers(headers.items())) == (None if seconds is None else pytest.approx(seconds))
 
 
 # --- laws --------------------------------------------------------------------------------------------

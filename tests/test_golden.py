@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from multidict import CIMultiDict
 
 from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.doors import decode
 from lmmbench.faults import FAULTS, Fault
+from lmmbench.net.http1 import Headers
 from lmmbench.providers import DIALECTS
 from lmmbench.runner import ITEM_BUDGET_S
 from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
@@ -68,7 +68,7 @@ def reply_of(expected: dict[str, Any]) -> Reply:
 def answered(case: dict[str, Any], name: str) -> Reply:
     body = case["text"].encode() if "text" in case else json.dumps(case["body"], ensure_ascii=False).encode()
     dialect = name.partition("/")[0]
-    return DIALECTS[dialect].decode(case["status"], CIMultiDict(case["headers"]), body, model(case, dialect))
+    return DIALECTS[dialect].decode(case["status"], Headers(case["headers"].items()), body, model(case, dialect))
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if "reply" in load(n)])

@@ -21,7 +21,8 @@ import pytest
 
 from lmmbench.faults import Fault
 from lmmbench.net import http
-from lmmbench.net.http import MAX_BODY, Response, Sender
+from lmmbench.net.http import MAX_BODY, Sender
+from lmmbench.net.http1 import Response
 from lmmbench.providers import redirect_text
 from tests import kit
 from tests.fake_server import Answer, FakeServer

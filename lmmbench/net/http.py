@@ -1,43 +1,44 @@
-"""The one place that sends. One pooled session for all endpoints; no redirects, no cookies, no hidden retries."""
+"""The one place that sends. One pool of connections for all endpoints; no redirects, no cookies, no hidden retries."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import base64
 import ssl
 import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
-from urllib.parse import urlsplit
-
-import aiohttp
+from typing import NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from lmmbench.faults import Fault
 from lmmbench.net.hosts import is_loopback
+from lmmbench.net.http1 import Connection, Response, Watch
 
 MAX_BODY = 8 * 1024 * 1024
 """Decoded bytes of one reply; more is no answer (and may be a decompression bomb)."""
 MAX_STREAM = 8 * MAX_BODY
 """The same of one stream, where each token comes in a frame of some 300 bytes."""
-LINGER_S = 1.0
-"""How long the end of a body is waited for once the answer in it is whole: the connection can then be used again."""
+IDLE_S = 15.0
+"""How long an unused connection is kept: servers close theirs after a while, and an ask must not meet that moment."""
 
-Watch = Callable[[bytes], bool]
-"""Sees each piece of a body as it arrives, and says whether the answer is whole with it."""
+_PORTS = {"http": 80, "https": 443}
+_DEFAULTS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "lmmbench"}
 
 
-@dataclass(slots=True)
-class Response:
-    """What came back: status, headers (case-insensitive names) and the decoded body."""
+class Place(NamedTuple):
+    """Where a URL leads: whom to connect to, and what to ask for there."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    scheme: str
+    host: str
+    port: int
+    authority: str
+    target: str
 
 
 class Sender:
-    """A pooled HTTP client. Use as an async context manager.
+    """A pooled HTTP/1.1 client. Use as an async context manager.
 
     Honours proxies (HTTPS_PROXY, NO_PROXY, …) and the system's certificates. `send` raises `Fault` of kind
     network, timeout, unreachable, config or invalid, and returns every HTTP status as it is.
@@ -45,26 +46,16 @@ class Sender:
 
     def __init__(self, connect_timeout_s: float = 20.0) -> None:
         self._connect_timeout_s = connect_timeout_s
-        self._session: aiohttp.ClientSession | None = None
+        self._idle: dict[tuple[str, str, int, str], list[Connection]] = defaultdict(list)
 
     async def __aenter__(self) -> Sender:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # limits are the gates' work: the pool must never queue behind their back
-                connector=aiohttp.TCPConnector(limit=0, ssl=_system_certificates(), ttl_dns_cache=300),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
-                skip_auto_headers=("User-Agent",),
-                headers={"User-Agent": "lmmbench"},
-            )
-        return self._session
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        await asyncio.sleep(0)  # lets the loop take leave of them
 
     async def send(
         self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
@@ -72,70 +63,137 @@ class Sender:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
         With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
         try:
+            place, proxy = _place(url), _proxy(url)
+            request = _request(place, proxy, headers, body)
+        except ValueError:
+            raise Fault("config", "the endpoint's base_url or a header cannot be sent") from None
+        sent = False
+        idle = self._idle[place.scheme, place.host, place.port, proxy or ""]
+        try:
             async with asyncio.timeout(deadline_s):
-                async with self._open().post(
-                    url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
-                ) as reply:
-                    return Response(
-                        reply.status, reply.headers, await _read(reply, watch if reply.status == 200 else None)
-                    )
-        except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
-            raise Fault("unreachable", f"cannot connect: {e}") from None
+                connection = self._used(idle) or await self._connect(place, proxy)
+                sent = True
+                reply = await connection.exchange(request, MAX_STREAM if watch else MAX_BODY, watch)
         except TimeoutError:
-            raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=True) from None
-        except aiohttp.ClientConnectorCertificateError as e:
-            raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
-        except aiohttp.ClientConnectorSSLError as e:
-            raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
-        except aiohttp.ClientHttpProxyError as e:  # its text would hold the proxy's own user and password
-            kind = "config" if e.status in (401, 403, 407) else "unreachable"
-            raise Fault(kind, f"the proxy does not connect to the host (HTTP {e.status}); check HTTPS_PROXY") from None
-        except aiohttp.ClientConnectorError as e:
-            raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
-        except (aiohttp.InvalidURL, ValueError):
-            raise Fault("config", "the endpoint's base_url is not a URL") from None
-        except (aiohttp.ClientError, ConnectionError, OSError) as e:
-            raise Fault("network", f"{e.__class__.__name__}: {e}", maybe_billed=True) from None
+            raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=sent) from None
+        if not connection.closed:
+            idle.append(connection)
+        return reply
+
+    def _used(self, idle: list[Connection]) -> Connection | None:
+        """The connection that was used last, if it can be used again."""
+        oldest = asyncio.get_running_loop().time() - IDLE_S
+        while idle:
+            connection = idle.pop()
+            if not connection.closed and connection.idle_since >= oldest:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self, place: Place, proxy: str | None) -> Connection:
+        """Raises Fault; nothing of the ask was sent, so nothing was billed."""
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                return await (_through(proxy, place) if proxy else _direct(place))
+        except TimeoutError:
+            raise Fault("unreachable", f"cannot connect: no answer in {self._connect_timeout_s:g} s") from None
+        except ssl.SSLCertVerificationError:
+            raise Fault("config", f"the certificate of {place.host} is not trusted on this machine") from None
+        except ssl.SSLError as e:
+            raise Fault("config", f"no TLS connection with {place.host}: {e.reason or e}") from None
+        except (OSError, UnicodeError) as e:  # UnicodeError: a host name that is none
+            reason = getattr(e, "strerror", None) or e
+            raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {reason}") from None
+
+
+@cache
+def _place(url: str) -> Place:
+    """Raises ValueError for a text that is no URL of a server."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(url)
+    port = parts.port or _PORTS[parts.scheme]
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
+    return Place(parts.scheme, parts.hostname, port, _authority(parts), target)
+
+
+def _authority(parts: SplitResult) -> str:
+    """Host and port as the Host header names them, without a user and password."""
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    return host if parts.port in (None, _PORTS[parts.scheme]) else f"{host}:{parts.port}"
+
+
+def _request(place: Place, proxy: str | None, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The whole request. Raises ValueError if a header would be more than one line."""
+    given = {name.lower() for name in headers}
+    rest = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    target = place.target
+    if proxy and place.scheme == "http":  # RFC 9112, section 3.2.2: a proxy is told the whole URL
+        target = f"http://{place.authority}{target}"
+        rest |= _proxy_authorization(urlsplit(proxy))
+    lines = [
+        f"POST {target} HTTP/1.1",
+        f"Host: {place.authority}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+        *(f"{name}: {value}" for name, value in rest.items()),
+        f"Content-Length: {len(body)}",
+    ]
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+        raise ValueError("a line break in a header")
+    return text.encode() + b"\r\n\r\n" + body
+
+
+async def _direct(place: Place) -> Connection:
+    context = _system_certificates() if place.scheme == "https" else None
+    return await _open(place.host, place.port, context)
+
+
+async def _open(host: str, port: int, context: ssl.SSLContext | None) -> Connection:
+    loop = asyncio.get_running_loop()
+    # RFC 8305: where the first address is silent, the next is tried beside it
+    _, connection = await loop.create_connection(Connection, host, port, ssl=context, happy_eyeballs_delay=0.25)
+    return connection
+
+
+async def _through(proxy: str, place: Place) -> Connection:
+    """A connection to the proxy, and for https a tunnel through it that the proxy cannot read (RFC 9110, section 9.3.6)."""
+    parts = urlsplit(proxy)
+    context = _system_certificates() if parts.scheme == "https" else None
+    connection = await _open(parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80), context)
+    if place.scheme == "http":
+        return connection
+    authority = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    lines += [f"{name}: {value}" for name, value in _proxy_authorization(parts).items()]
+    try:
+        reply = await connection.exchange("\r\n".join([*lines, "", ""]).encode(), MAX_BODY, head_only=True)
+    except Fault as fault:
+        raise Fault("unreachable", f"the proxy does not connect to the host: {fault.message}") from None
+    if reply.status != 200:
+        connection.close()
+        kind = "config" if reply.status in (401, 403, 407) else "unreachable"
+        raise Fault(kind, f"the proxy does not connect to the host (HTTP {reply.status}); check HTTPS_PROXY")
+    await connection.start_tls(_system_certificates(), place.host)
+    return connection
+
+
+def _proxy_authorization(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    word = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(word.encode()).decode()}"}
 
 
 @cache
 def _proxy(url: str) -> str | None:
     """The proxy that the environment (or the system) names for this URL, looked up once; none for this machine's own
-    servers. aiohttp's `trust_env` asks in two threads for every request, and reads ~/.netrc: a password there breaks
-    a request that carries a key."""
+    servers."""
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
-
-
-def _reason(error: Exception) -> str:
-    os_error = getattr(error, "os_error", None)
-    return str(getattr(os_error, "strerror", None) or os_error or error)
-
-
-async def _read(reply: aiohttp.ClientResponse, watch: Watch | None) -> bytes:
-    chunks: list[bytes] = []
-    size, most = 0, MAX_STREAM if watch else MAX_BODY
-    while chunk := await reply.content.readany():
-        size += len(chunk)
-        if size > most:
-            reply.close()
-            raise Fault("invalid", f"the reply is larger than {most} bytes", maybe_billed=True)
-        chunks.append(chunk)
-        if watch and watch(chunk):
-            await _end(reply)
-            break
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _end(reply: aiohttp.ClientResponse) -> None:
-    """Read what follows a whole answer, which is nothing but the end of the body. Whatever goes wrong with it, the
-    answer stands."""
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(LINGER_S):
-            while await reply.content.readany():
-                pass
 
 
 def _system_certificates() -> ssl.SSLContext:

@@ -6,9 +6,7 @@ import html
 import re
 from functools import cache
 
-from multidict import CIMultiDict
-
-from lmmbench.net.http import Response
+from lmmbench.net.http1 import RAW, Headers, Response
 
 SHORTEST = 8
 """Characters. Every vendor's keys are longer; a shorter one is a local server's placeholder (`EMPTY`), and a word like
@@ -19,12 +17,8 @@ def without_key(key: str, reply: Response) -> Response:
     """The reply with the key taken out of its headers (a request id is kept) and its body."""
     if len(key) < SHORTEST:
         return reply
-    headers = CIMultiDict((k, hide(key, v.encode(*_RAW)).decode(*_RAW)) for k, v in reply.headers.items())
+    headers = Headers((k, hide(key, v.encode(*RAW)).decode(*RAW)) for k, v in reply.headers.items())
     return Response(reply.status, headers, hide(key, reply.body))
-
-
-_RAW = ("utf-8", "surrogateescape")
-"""How aiohttp reads the bytes of headers."""
 
 
 def hide(key: str, body: bytes) -> bytes:

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import Response, Sender, Watch
+from lmmbench.net.http import Sender
+from lmmbench.net.http1 import Response, Watch
 from lmmbench.net.keys import hide, without_key
 from lmmbench.net.sse import Event
 from lmmbench.providers import anthropic, baseline, clova, gemini, openai_chat

@@ -19,10 +19,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-from multidict import CIMultiDict
 
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import MAX_BODY, MAX_STREAM, Response, Watch, _proxy, _system_certificates
+from lmmbench.net.http import MAX_BODY, MAX_STREAM, _proxy, _system_certificates
+from lmmbench.net.http1 import Headers, Response, Watch
 from lmmbench.net.keys import hide, without_key
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Tap(httpx2.AsyncBaseTransport):
         raw = await self._wire.handle_async_request(request)
         reply = httpx2.Response(raw.status_code, headers=raw.headers, stream=raw.stream, request=request)
         try:
-            whole = Response(reply.status_code, CIMultiDict(reply.headers.multi_items()), await _read(reply))
+            whole = Response(reply.status_code, Headers(reply.headers.multi_items()), await _read(reply))
         finally:
             await raw.aclose()
         for key in _keys(request):
