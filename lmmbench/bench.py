@@ -385,15 +385,22 @@ async def _execute(
         )
         caught = _on_signals(asking)
         watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal and not how.ci))
-        preparing = asyncio.create_task(asyncio.to_thread(_prepare, folder, run_plan, chosen))
+        preparing = asyncio.create_task(_prepare_meanwhile(asking, folder, run_plan, chosen))
         try:
             await asking.run()
         finally:
             watcher.cancel()
+            asking.answered.set()
             await asyncio.gather(watcher, preparing, return_exceptions=True)
             with contextlib.suppress(JournalError):
                 await writer.close()
     return asking.stop_reason, caught[0] if caught else 0
+
+
+async def _prepare_meanwhile(asking: runner.Runner, folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
+    """Prepare once the first answer is there: before, it would only hold up the first asks."""
+    await asking.answered.wait()
+    await asyncio.to_thread(_prepare, folder, run_plan, chosen)
 
 
 def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:

@@ -100,6 +100,8 @@ class Runner:
     ) -> None:
         self.lanes = lanes
         self.stop_reason = ""
+        self.answered = asyncio.Event()
+        """Set with the first answer."""
         self._writer = writer
         self._budget = budget
         self._deadline_s = deadline_s
@@ -266,6 +268,7 @@ class Runner:
             lane.cost_usd += cost or 0.0
             lane.statuses[record["status"]] += 1
             _watch(lane, reply, cut)
+            self.answered.set()
             await self._turns.take()
         finally:
             self._budget.settle(worst, spent)
