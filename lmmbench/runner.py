@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ITEM_BUDGET_S = 900.0
 """Wall time that one item may spend on retries, waiting included."""
+LONGEST_BACKOFF_S = 60.0
 DRAIN_S = 5.0
 """How long asks on the wire may still take once a run is told to stop."""
 
@@ -349,7 +350,7 @@ class Runner:
             return over or (counts and not self._may_retry(lane))
 
         def wait(state: RetryCallState) -> float:
-            ceiling = min(60.0, self._backoff_s * 2**state.attempt_number)
+            ceiling = min(LONGEST_BACKOFF_S, self._backoff_s * 2**state.attempt_number)
             jitter = random.uniform(0, ceiling)  # noqa: S311 (spreads retries, guards no secret)
             said = _fault(state).retry_after
             return jitter if said is None else said + min(jitter, 0.1 * said + 0.05)

@@ -101,6 +101,8 @@ def test_a_moving_limit_is_kept_too(ceiling: int, work: list[tuple[float, Load]]
             number = await gate.acquire(1)
             assert gate.in_flight <= gate.pace.limit
             await asyncio.sleep(seconds)
+            if load == "limited":  # always comes with a delay, so that nobody begins in the turn of the cut
+                gate.hold(0.5)
             for change in gate.release(number, load):
                 assert change.why
                 assert change.before == known

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmmbench import bench, runner
 from lmmbench.faults import Load
-from lmmbench.net import pace
+from lmmbench.net import delay, pace
 from lmmbench.net.pace import CUT, CUT_FOR, GROWN, PROBES, RETRY_SHARE, STEP, TRIP_AFTER, Breaker, Pace, RetryBudget
 
 LOADS: tuple[Load, ...] = ("clean", "clean", "clean", "clean", "limited", "failing", "gone", "")
@@ -209,3 +213,28 @@ def test_nobody_there_is_a_failed_probe_and_does_not_open_it() -> None:
     for number in range(50, 50 + TRIP_AFTER):
         breaker.end(number, number, "failing")
     assert breaker.end(70, 70, "gone") == "failed probe"
+
+
+# --- the page ----------------------------------------------------------------------------------------
+
+
+def test_the_page_says_the_numbers_of_the_code() -> None:
+    """The table of docs/faults.md, and what its text says of them."""
+    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\|[^|]*\| `([a-zA-Z_.]+)` \| ([\d.]+) \|$", page, re.MULTILINE))
+    homes = {"pace": pace, "bench": bench, "runner": runner, "delay": delay}
+    numbers = {f"pace.{name}": value for name, value in vars(pace).items() if isinstance(value, int | float)}
+    assert set(numbers) <= set(said)
+    for name, value in said.items():
+        module, _, rest = name.partition(".")
+        assert float(value) == (bench.Execution().backoff_s if rest.startswith("Execution") else getattr(homes[module], rest)), name  # fmt: skip
+    pauses = [bench.PAUSE * bench.Execution().backoff_s * 2**n for n in range(PROBES)]
+    text = " ".join(page.split())
+    for sentence in (
+        f"begins with {pace.START} and may reach", f"A 429 cuts it to {CUT}, once an episode",
+        f"budget allows: {pace.RETRY_FLOOR} retries", f"After {TRIP_AFTER} failures (5xx",
+        f"left alone for {pauses[0]:.0f} s", "after {:.0f}, {:.0f}, {:.0f} s; after 4".format(*pauses[1:]),
+    ):  # fmt: skip
+        assert sentence in text, sentence
+    reasons = {CUT_FOR, GROWN, *get_args(pace.Verdict), "retry budget"} - {""}
+    assert all(f"`{reason}`" in text for reason in reasons)
