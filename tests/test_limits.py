@@ -116,6 +116,40 @@ def test_a_moving_limit_is_kept_too(ceiling: int, work: list[tuple[float, Load]]
     run(main)
 
 
+def test_who_is_cancelled_with_a_slot_in_hand_gives_it_back() -> None:
+    """Also in the very turn in which it was let in."""
+
+    async def main() -> None:
+        gate = Gate(endpoint(concurrency=1))
+        await gate.acquire(1)
+        waiting = asyncio.create_task(gate.acquire(1))
+        await asyncio.sleep(0)
+        gate.release()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await gate.acquire(1)
+        assert gate.in_flight == 1
+
+    run(main)
+
+
+def test_a_limit_that_grew_lets_in_all_that_it_allows() -> None:
+    """Those that wait need not wait for one release each."""
+
+    async def main() -> int:
+        gate = Gate(endpoint(concurrency=64), start=8)
+        waiting = [asyncio.create_task(gate.acquire(1)) for _ in range(40)]
+        await asyncio.sleep(1)
+        for number in range(1, 9):
+            gate.release(number, "clean")
+        await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        return gate.in_flight
+
+    assert run(main) == 16
+
+
 def test_after_many_failures_one_ask_at_a_time_goes_until_one_is_answered() -> None:
     """The breaker: a pause, then one ask; the pause doubles with each that fails. The first answer opens the endpoint as
     at its start; four failures give it up."""
