@@ -208,7 +208,7 @@ _NEVER_ASKED = Outcome()
 
 
 @dataclass(slots=True)
-class Session:
+class EndpointLog:
     """What the journal says of how one endpoint was asked, all sessions of the run together."""
 
     opening: Record = field(default_factory=dict)
@@ -244,7 +244,7 @@ class Index:
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
     ttft: dict[str, list[float]] = field(default_factory=dict)
-    endpoints: dict[str, Session] = field(default_factory=dict)
+    endpoints: dict[str, EndpointLog] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -281,30 +281,30 @@ def _note_mark(found: Index, record: Record) -> None:
     _note_endpoints(found, record.get("endpoints", ()), _note_end if record["what"] == "end" else _note_start)
 
 
-def _note_endpoints(found: Index, told: Iterable[Record], note_one: Callable[[Session, Record], None]) -> None:
+def _note_endpoints(found: Index, told: Iterable[Record], note_one: Callable[[EndpointLog, Record], None]) -> None:
     for record in told:
         for endpoint in record["ids"]:
-            note_one(found.endpoints.get(endpoint) or found.endpoints.setdefault(endpoint, Session()), record)
+            note_one(found.endpoints.get(endpoint) or found.endpoints.setdefault(endpoint, EndpointLog()), record)
 
 
-def _note_start(session: Session, record: Record) -> None:
-    session.opening = record
-    session.begun += 1
-    session.last = record["start"]
-    session.highest = max(session.highest, session.last)
+def _note_start(log: EndpointLog, record: Record) -> None:
+    log.opening = record
+    log.begun += 1
+    log.last = record["start"]
+    log.highest = max(log.highest, log.last)
 
 
-def _note_limit(session: Session, record: Record) -> None:
-    session.last = record["to"]
-    session.highest = max(session.highest, session.last)
-    session.grown += record["why"] == GROWN
+def _note_limit(log: EndpointLog, record: Record) -> None:
+    log.last = record["to"]
+    log.highest = max(log.highest, log.last)
+    log.grown += record["why"] == GROWN
     if record["why"] != GROWN:
-        session.changes.append({name: record[name] for name in ("at", "from", "to", "why")})
+        log.changes.append({name: record[name] for name in ("at", "from", "to", "why")})
 
 
-def _note_end(session: Session, record: Record) -> None:
-    session.ended += 1
-    session.sums.update({name: record[name] for name in SUMMED})
+def _note_end(log: EndpointLog, record: Record) -> None:
+    log.ended += 1
+    log.sums.update({name: record[name] for name in SUMMED})
 
 
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
@@ -569,7 +569,7 @@ def publish_manifest(
         },
         "unknown_finish": {m: dict(sorted(words.items())) for m, words in sorted(found.unknown_finish.items())},
         "alarms": alarms.alarms(found.said, found.cut),
-        "endpoints": {endpoint: _told(endpoint, session) for endpoint, session in sorted(found.endpoints.items())},
+        "endpoints": {endpoint: _told(endpoint, log) for endpoint, log in sorted(found.endpoints.items())},
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
@@ -578,15 +578,15 @@ def publish_manifest(
     return manifest
 
 
-def _told(endpoint: str, session: Session) -> Record:
+def _told(endpoint: str, log: EndpointLog) -> Record:
     """How an endpoint was asked: the limits of asks at once, every change but growth with its reason, seconds held. What a
-    crashed session waited and sent again is not known, nor then the sum."""
-    opening, whole = session.opening, session.begun == session.ended
+    crashed session waited and sent again is not known, nor then the sum; a damaged start says nothing of how it began."""
+    opening, whole = log.opening, log.begun == log.ended > 0
     return {
-        "shared_with": [i for i in opening["ids"] if i != endpoint], "fixed": opening["fixed"],
-        "start": opening["start"], "ceiling": opening["ceiling"], "highest": session.highest, "last": session.last,
-        "grown": session.grown, "changes": session.changes,
-        **{name: round(session.sums[name], 3) if whole else None for name in SUMMED},
+        "shared_with": [i for i in opening.get("ids", ()) if i != endpoint], "fixed": opening.get("fixed"),
+        "start": opening.get("start"), "ceiling": opening.get("ceiling"), "highest": log.highest, "last": log.last,
+        "grown": log.grown, "changes": log.changes,
+        **{name: round(log.sums[name], 3) if whole else None for name in SUMMED},
     }  # fmt: skip
 
 
@@ -596,9 +596,10 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
         shown = ", ".join(f"{word!r} {n} times" for word, n in words.items())
         yield f"{model}: replies ended with words that no table has ({shown}); they are no answers: see the column error"
     for endpoint, told in manifest["endpoints"].items():
-        if told["not_retried"]:
+        same = [endpoint, *told["shared_with"]]
+        if told["not_retried"] and endpoint == min(same):
             yield (
-                f"{endpoint}: too much failed to be sent again: {told['not_retried']} failures were recorded when "
+                f"{', '.join(same)}: too much failed to be sent again: {told['not_retried']} failures were recorded when "
                 f"{told['retries']} retries had used up its budget"
             )
 

@@ -296,7 +296,8 @@ class Runner:
         self._log(_change(lane.gate, change))
         if lane.gate.given_up:
             self._stop_models(
-                [x for x in self.lanes if x.gate is lane.gate], f"{lane.last_error} (as did all asks for a while)"
+                [x for x in self.lanes if x.gate is lane.gate],
+                f"{lane.last_error} (and nothing else was answered for a while)",
             )
 
     def _log(self, record: Record) -> None:
