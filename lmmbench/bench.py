@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Writer
 from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
+from lmmbench.net.pace import START
 from lmmbench.places import Places
 from lmmbench.plan import Plan, PlannedModel, PlannedPack
 from lmmbench.types import Endpoint, Model
@@ -320,6 +322,47 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
         ) from None
 
 
+# --- how much at once --------------------------------------------------------------------------------
+
+
+def gates_of(run_plan: Plan, how: Execution) -> dict[str, Gate]:
+    """The gate of each endpoint of a plan. Endpoints of one account share one, with the lowest of their limits."""
+    accounts: dict[tuple[str, ...], dict[str, Endpoint]] = {}
+    for planned in run_plan.models.values():
+        name, endpoint = planned.model.endpoint, planned.endpoint
+        accounts.setdefault(_account(name, endpoint), {})[name] = endpoint
+    return {name: gate for same in accounts.values() for gate in [_gate(same, how)] for name in same}
+
+
+def _account(name: str, endpoint: Endpoint) -> tuple[str, ...]:
+    """What a vendor limits together: a host and a key. What has no key is one's own, and each endpoint stands alone."""
+    key = config.key(name, endpoint)
+    return (urlsplit(config.base_url(name, endpoint)).netloc, key) if key else (name,)
+
+
+PAUSE = 10
+"""First backoffs that the breaker's first pause lasts: 5 s."""
+
+
+def _gate(same: dict[str, Endpoint], how: Execution) -> Gate:
+    first, *_ = endpoints = list(same.values())
+    ceiling = how.concurrency or min(e.concurrency for e in endpoints)
+    return Gate(
+        replace(
+            first, concurrency=ceiling, rpm=_lowest(e.rpm for e in endpoints), tpm=_lowest(e.tpm for e in endpoints)
+        ),
+        tuple(same),
+        # one's own server has no limit to be found: its row says what it takes
+        start=START if config.may_cost(first) and not how.concurrency else ceiling,
+        fixed=how.concurrency is not None,
+        pause_s=PAUSE * how.backoff_s,
+    )
+
+
+def _lowest(limits: Iterable[int | None]) -> int | None:
+    return min((n for n in limits if n is not None), default=None)
+
+
 # --- asking ------------------------------------------------------------------------------------------
 
 
@@ -349,15 +392,11 @@ async def _execute(
 
     answered = found.answered()
     before = Counter(key[0] for key in answered)
-    gates: dict[str, Gate] = {}
+    gates = gates_of(run_plan, how)
     lanes = []
     async with Sender() as sender:
         for model_id, planned in run_plan.models.items():
-            endpoint = planned.endpoint
-            if how.concurrency:
-                endpoint = replace(endpoint, concurrency=how.concurrency)
-            gate = gates.setdefault(planned.model.endpoint, Gate(endpoint))
-            provider: Provider = make(planned.model, planned.model.endpoint, endpoint, sender)
+            provider: Provider = make(planned.model, planned.model.endpoint, planned.endpoint, sender)
             todo = runner.pending(
                 chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
                 repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
@@ -368,7 +407,7 @@ async def _execute(
                     model_id,
                     planned.model,
                     provider,
-                    gate,
+                    gates[planned.model.endpoint],
                     todo,
                     run_plan.asks,
                     answered_before=before[model_id],

@@ -226,7 +226,7 @@ def cli() -> None:
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1, max=10_000),
-    help="Asks in flight per endpoint, instead of the endpoint's own number.",
+    help="Asks in flight per endpoint, fixed, instead of a number that adapts.",
 )
 @click.option("--deadline", callback=_duration, metavar="TIME", help="Stop after so long (90s, 30m, 2h).")
 @click.option(

@@ -9,29 +9,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Load = Literal["", "clean", "limited", "failing", "gone"]
+"""What the end of an ask says of how much its endpoint can take: nothing · it was answered · it was refused because there
+were too many · the server or the way to it failed · nobody is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What follows from a kind of fault.
 
     status: of the item when attempts are used up. attempts: sends in all, 0 = as long as the item's wall budget
-    lasts. holds: the endpoint takes no new ask until the delay is over. stops: what is stopped when this fault is
-    final. stop_after: so many final faults of this kind in a row stop it (1 = at once).
+    lasts. load: what it says of the endpoint (net/pace.py); while it is limited, the endpoint takes no new ask until the
+    delay is over. stops: what is stopped when this fault is final. stop_after: so many final faults of this kind in a row
+    stop it (1 = at once).
     """
 
     status: Literal["error", "invalid", "refused"]
     attempts: int
-    holds: bool = False
+    load: Load = ""
     stops: Literal["", "model", "endpoint"] = ""
     stop_after: int = 1
 
 
 FAULTS: dict[str, Rule] = {
-    "rate": Rule("error", attempts=0, holds=True),  # 429: the server says when
-    "overload": Rule("error", attempts=5),  # 5xx, 529, 408, 409, 425
-    "network": Rule("error", attempts=5),  # reset, cut, disconnected
-    "timeout": Rule("error", attempts=2),  # the total deadline of one send
-    "unreachable": Rule("error", attempts=4, stops="endpoint"),  # refused connection, DNS
+    "rate": Rule("error", attempts=0, load="limited"),  # 429: the server says when
+    "overload": Rule("error", attempts=5, load="failing"),  # 5xx, 529, 408, 409, 425
+    "network": Rule("error", attempts=5, load="failing"),  # reset, cut, disconnected
+    "timeout": Rule("error", attempts=2, load="failing"),  # the total deadline of one send
+    "unreachable": Rule("error", attempts=4, load="gone", stops="endpoint"),  # refused connection, DNS
     "invalid": Rule("invalid", attempts=2),  # a reply came, and no answer is in it
     "quota": Rule("error", attempts=1, stops="endpoint"),  # money or a daily quota is used up
     "auth": Rule("error", attempts=1, stops="model"),  # 401, 403

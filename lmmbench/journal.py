@@ -2,7 +2,7 @@
 
 One JSON object a line, ASCII, its last key `crc` (CRC-32 of the line before it). Record types (`t`):
 `intent` an ask is about to be sent · `done` an answer came · `fail` an attempt brought none · `mark` something about
-the run (a start, a stop with its reason).
+the run (a start, a stop with its reason, a changed limit of an endpoint).
 
 One writer per file, which holds the file's lock. Records are written in groups: one write, one fsync, then everybody
 in the group goes on. A torn last line (a crash) is cut off on opening; damage in the middle is skipped and counted.

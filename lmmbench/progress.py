@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 LIVE_S = 0.5
 PLAIN_S = 10.0
+NEWS_S = 1.0
+"""How often it is looked for what is said at once where lines are plain: an alarm, an endpoint that waits."""
+LONG_S = 5.0
+"""A wait of fewer seconds is no news."""
 
 
 def errors(lane: Lane) -> int:
@@ -98,16 +102,32 @@ async def watch(lanes: list[Lane], console: Console, *, live: bool) -> None:
             await _every(LIVE_S, show)
     else:
         said: dict[str, str] = {}
+        waits: set[str] = set()
+
+        def show_line(lane: Lane) -> None:
+            text = line(lane, time.monotonic() - started, loop.time())
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            said[lane.model_id] = f"{lane.done}{waiting(lane, loop.time())}"
+
+        def news() -> None:
+            tell_alarms(lanes, told, console)
+            for lane in newly_waiting(lanes, waits, loop.time()):
+                show_line(lane)
 
         def say() -> None:
-            tell_alarms(lanes, told, console)
             for lane in lanes:
-                text = line(lane, time.monotonic() - started, loop.time())
                 if said.get(lane.model_id) != f"{lane.done}{waiting(lane, loop.time())}":
-                    console.print(text, markup=False, highlight=False, soft_wrap=True)
-                    said[lane.model_id] = f"{lane.done}{waiting(lane, loop.time())}"
+                    show_line(lane)
 
-        await _every(PLAIN_S, say)
+        await asyncio.gather(_every(NEWS_S, news), _every(PLAIN_S, say))
+
+
+def newly_waiting(lanes: list[Lane], waits: set[str], now: float) -> list[Lane]:
+    """The models whose endpoint began a long wait since the last time; `waits` holds those that wait."""
+    found = [lane for lane in lanes if lane.gate.waiting_s(now) >= LONG_S and lane.model_id not in waits]
+    waits.intersection_update(lane.model_id for lane in lanes if lane.gate.waiting_s(now) > 0)
+    waits.update(lane.model_id for lane in found)
+    return [lane for lane in found if not lane.stopped]
 
 
 async def _every(seconds: float, do: Callable[[], None]) -> None:

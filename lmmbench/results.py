@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -23,6 +23,7 @@ from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
 from lmmbench.files import read_parquet, without_surrogates, write_atomically, write_columns
 from lmmbench.journal import Record
+from lmmbench.net.pace import GROWN
 from lmmbench.plan import Plan, PlannedPack
 from lmmbench.scorers import Grade, scorer
 from lmmbench.types import AskKey, Item, Provenance, Usage
@@ -207,6 +208,26 @@ _NEVER_ASKED = Outcome()
 
 
 @dataclass(slots=True)
+class EndpointLog:
+    """What the journal says of how one endpoint was asked, all sessions of the run together."""
+
+    opening: Record = field(default_factory=dict)
+    """Of the newest session: ids of the endpoints that share the limit, start, ceiling, fixed."""
+    highest: int = 0
+    last: int = 0
+    grown: int = 0
+    changes: list[Record] = field(default_factory=list)
+    """All but growth."""
+    begun: int = 0
+    ended: int = 0
+    sums: Counter[str] = field(default_factory=Counter)
+    """Of the sessions that came to their end."""
+
+
+SUMMED = ("waited_s", "retries", "not_retried")
+
+
+@dataclass(slots=True)
 class Index:
     """All journals of a run, read once."""
 
@@ -223,6 +244,7 @@ class Index:
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
     ttft: dict[str, list[float]] = field(default_factory=dict)
+    endpoints: dict[str, EndpointLog] = field(default_factory=dict)
 
     def answered(self) -> set[AskKey]:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
@@ -244,10 +266,45 @@ def index(folder: Path, plan: Plan) -> Index:
 def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
     """Take one record, which stands at `offset` of a journal, into the index."""
     if record["t"] == "mark":
-        # a start without an end is a crash: what an earlier session ended with says nothing of it
-        found.end = record if record["what"] == "end" else {}
+        _note_mark(found, record)
     elif record["model"] in plan.models:
         _note_ask(found, plan, path, offset, record)
+
+
+def _note_mark(found: Index, record: Record) -> None:
+    if record["what"] == "limit":
+        _note_endpoints(found, [record], _note_limit)
+        return
+    # a start without an end is a crash: what an earlier session ended with says nothing of it
+    found.end = record if record["what"] == "end" else {}
+    # journals from before limits adapted have no endpoints in their marks
+    _note_endpoints(found, record.get("endpoints", ()), _note_end if record["what"] == "end" else _note_start)
+
+
+def _note_endpoints(found: Index, told: Iterable[Record], note_one: Callable[[EndpointLog, Record], None]) -> None:
+    for record in told:
+        for endpoint in record["ids"]:
+            note_one(found.endpoints.get(endpoint) or found.endpoints.setdefault(endpoint, EndpointLog()), record)
+
+
+def _note_start(log: EndpointLog, record: Record) -> None:
+    log.opening = record
+    log.begun += 1
+    log.last = record["start"]
+    log.highest = max(log.highest, log.last)
+
+
+def _note_limit(log: EndpointLog, record: Record) -> None:
+    log.last = record["to"]
+    log.highest = max(log.highest, log.last)
+    log.grown += record["why"] == GROWN
+    if record["why"] != GROWN:
+        log.changes.append({name: record[name] for name in ("at", "from", "to", "why")})
+
+
+def _note_end(log: EndpointLog, record: Record) -> None:
+    log.ended += 1
+    log.sums.update({name: record[name] for name in SUMMED})
 
 
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
@@ -512,6 +569,7 @@ def publish_manifest(
         },
         "unknown_finish": {m: dict(sorted(words.items())) for m, words in sorted(found.unknown_finish.items())},
         "alarms": alarms.alarms(found.said, found.cut),
+        "endpoints": {endpoint: _told(endpoint, log) for endpoint, log in sorted(found.endpoints.items())},
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
@@ -520,11 +578,30 @@ def publish_manifest(
     return manifest
 
 
+def _told(endpoint: str, log: EndpointLog) -> Record:
+    """How an endpoint was asked: the limits of asks at once, every change but growth with its reason, seconds held. What a
+    crashed session waited and sent again is not known, nor then the sum; a damaged start says nothing of how it began."""
+    opening, whole = log.opening, log.begun == log.ended > 0
+    return {
+        "shared_with": [i for i in opening.get("ids", ()) if i != endpoint], "fixed": opening.get("fixed"),
+        "start": opening.get("start"), "ceiling": opening.get("ceiling"), "highest": log.highest, "last": log.last,
+        "grown": log.grown, "changes": log.changes,
+        **{name: round(log.sums[name], 3) if whole else None for name in SUMMED},
+    }  # fmt: skip
+
+
 def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What a reader of a run's numbers must know of how its answers ended, one sentence for each model."""
     for model, words in manifest["unknown_finish"].items():
         shown = ", ".join(f"{word!r} {n} times" for word, n in words.items())
         yield f"{model}: replies ended with words that no table has ({shown}); they are no answers: see the column error"
+    for endpoint, told in manifest["endpoints"].items():
+        same = [endpoint, *told["shared_with"]]
+        if told["not_retried"] and endpoint == min(same):
+            yield (
+                f"{', '.join(same)}: too much failed to be sent again: {told['not_retried']} failures were recorded when "
+                f"{told['retries']} retries had used up its budget"
+            )
 
 
 def _median(seconds: Sequence[float]) -> dict[str, float] | None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from lmmbench import alarms, money, packs
 from lmmbench.canon import sha256
-from lmmbench.faults import Fault
+from lmmbench.faults import Fault, Load
 from lmmbench.journal import JournalError, Record, Writer
-from lmmbench.net.limits import Gate, Turns
+from lmmbench.net.limits import Change, Gate, Turns
 from lmmbench.providers import Provider
 from lmmbench.types import AskKey, Model, Reply, Request
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ITEM_BUDGET_S = 900.0
 """Wall time that one item may spend on retries, waiting included."""
+LONGEST_BACKOFF_S = 60.0
 DRAIN_S = 5.0
 """How long asks on the wire may still take once a run is told to stop."""
 
@@ -108,6 +109,7 @@ class Runner:
         self._backoff_s = backoff_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[Any]] = set()
+        self._logging: set[asyncio.Task[None]] = set()
         self._turns = Turns()
         self._stop = asyncio.Event()
         self._abort = asyncio.Event()
@@ -118,7 +120,9 @@ class Runner:
         Raises JournalError when the disk refuses."""
         loop = asyncio.get_running_loop()
         alarm = loop.call_later(self._deadline_s, self.stop, "deadline") if self._deadline_s else None
-        await self._writer.append({"t": "mark", "what": "start", "at": _now()})
+        await self._writer.append(
+            {"t": "mark", "what": "start", "at": _now(), "endpoints": [_opening(gate) for gate in self._gates()]}
+        )
         everything = asyncio.create_task(self._ask_everything())
         stop = asyncio.create_task(self._stop.wait())
         try:
@@ -169,10 +173,17 @@ class Runner:
         await asyncio.gather(everything, *rest, return_exceptions=True)
 
     async def _mark_end(self) -> None:
+        while self._logging:
+            await asyncio.wait(self._logging)
         stopped = {lane.model_id: lane.stopped for lane in self.lanes if lane.stopped}
+        now = asyncio.get_running_loop().time()
+        closing = [_closing(gate, now) for gate in self._gates()]
         await self._writer.append(
-            {"t": "mark", "what": "end", "reason": self.stop_reason, "stopped": stopped, "at": _now()}
-        )
+            {"t": "mark", "what": "end", "reason": self.stop_reason, "stopped": stopped, "endpoints": closing, "at": _now()}
+        )  # fmt: skip
+
+    def _gates(self) -> list[Gate]:
+        return list({id(lane.gate): lane.gate for lane in self.lanes}.values())
 
     async def _dispatch(self, lane: Lane) -> None:
         """Take a slot for each question, in the plan's order, and let a task of its own ask it."""
@@ -190,14 +201,15 @@ class Runner:
                 return
             queued = loop.time()
             try:
-                await lane.gate.acquire(sum(tokens))
+                slot = await lane.gate.acquire(sum(tokens))
             except asyncio.CancelledError:
                 self._budget.settle(worst, 0.0)
                 if lane.stopped:
                     return
                 raise
+            lane.gate.budget.asks += 1
             # it holds a slot from here on, and is not cancelled before it has begun
-            self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued)))
+            self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued, slot)))
 
     def _spawn(self, lane: Lane, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -209,15 +221,18 @@ class Runner:
     def _finished(self, lane: Lane, task: asyncio.Task[None]) -> None:
         lane.tasks.discard(task)
         self._tasks.discard(task)
+        self._heed(task)
+
+    def _heed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             self._error = self._error or error
             self.stop("disk" if isinstance(error, JournalError) else "internal")
 
-    async def _ask(self, lane: Lane, request: Request, worst: float, queued: float) -> None:
+    async def _ask(self, lane: Lane, request: Request, worst: float, queued: float, slot: int) -> None:
         """One question to its end: answered, or failed for good. Enters with a slot and with `worst` reserved."""
         try:
             try:
-                await self._send(lane, request, worst, queued)
+                await self._send(lane, request, worst, queued, slot)
             except Fault as fault:
                 await self._retry(lane, request, fault, worst, queued)
             lane.final_faults.clear()
@@ -226,7 +241,7 @@ class Runner:
         except Stopped:
             return
 
-    async def _send(self, lane: Lane, request: Request, worst: float, queued: float) -> None:
+    async def _send(self, lane: Lane, request: Request, worst: float, queued: float, slot: int) -> None:
         """One attempt. The slot is held until its outcome is on the disk, so that a crash can cost no more asks than
         there are slots. The reserved dollars become what it cost, or stay spent where that is not known. Raises Fault,
         or Stopped when the model or the run was stopped before it was sent."""
@@ -236,6 +251,7 @@ class Runner:
         if task is not None:
             self._sending.add(task)
         spent = 0.0
+        load: Load = ""
         try:
             if lane.stopped or self._stop.is_set():
                 raise Stopped
@@ -245,13 +261,14 @@ class Runner:
             try:
                 reply = await lane.provider.ask(request)
             except Fault as fault:
-                spent = worst if fault.maybe_billed else 0.0
+                spent, load = worst if fault.maybe_billed else 0.0, fault.rule.load
                 await self._fail(lane, key, fault)
                 raise
             except Exception as e:
                 broken = Fault("adapter", f"{e.__class__.__name__}: {e}", maybe_billed=True)
                 await self._fail(lane, key, broken)
                 raise broken from e
+            load = "clean"
             took = loop.time() - started if reply.latency_s is None else reply.latency_s
             cut = alarms.prompt_cut(request.system + request.user, reply.usage.input)
             record = {
@@ -272,13 +289,33 @@ class Runner:
             await self._turns.take()
         finally:
             self._budget.settle(worst, spent)
-            lane.gate.release()
+            for change in lane.gate.release(slot, load):
+                self._changed(lane, change)
             if task is not None:
                 self._sending.discard(task)
 
+    def _changed(self, lane: Lane, change: Change) -> None:
+        """Log what changed at an endpoint; where it was given up, its models are asked no more."""
+        self._log(_change(lane.gate, change))
+        if lane.gate.given_up:
+            self._stop_models(
+                [x for x in self.lanes if x.gate is lane.gate],
+                f"{lane.last_error} (and nothing else was answered for a while)",
+            )
+
+    def _log(self, record: Record) -> None:
+        """Journal a record that nobody waits for."""
+        task = asyncio.create_task(self._writer.append(record))
+        self._logging.add(task)
+        task.add_done_callback(self._logged)
+
+    def _logged(self, task: asyncio.Task[None]) -> None:
+        self._logging.discard(task)
+        self._heed(task)
+
     async def _fail(self, lane: Lane, key: Record, fault: Fault) -> None:
         lane.last_error = f"{fault.kind}: {fault.message}"
-        if fault.rule.attempts != 1 and (fault.rule.holds or fault.retry_after):
+        if fault.rule.attempts != 1 and (fault.rule.load == "limited" or fault.retry_after):
             lane.gate.hold(fault.retry_after or self._backoff_s)
         unknown = {"unknown_finish": fault.unknown_finish} if fault.unknown_finish else {}
         await self._writer.append(
@@ -301,21 +338,23 @@ class Runner:
                 fault, failed = failed, None
                 raise fault
             lane.retries += 1
-            await lane.gate.acquire(tokens)
+            slot = await lane.gate.acquire(tokens)
             if not self._budget.reserve(worst):
                 lane.stopped = lane.stopped or OVER_BUDGET
                 lane.gate.release()
                 raise Stopped
-            await self._send(lane, request, worst, queued)
+            await self._send(lane, request, worst, queued, slot)
 
         def enough(state: RetryCallState) -> bool:
             nonlocal used
             fault = _fault(state)
-            used += fault.rule.attempts > 0
-            return bool(lane.stopped) or self._stop.is_set() or loop.time() > until or 0 < fault.rule.attempts <= used
+            counts = fault.rule.attempts > 0
+            used += counts
+            over = bool(lane.stopped) or self._stop.is_set() or loop.time() > until or 0 < fault.rule.attempts <= used
+            return over or (counts and not self._may_retry(lane))
 
         def wait(state: RetryCallState) -> float:
-            ceiling = min(60.0, self._backoff_s * 2**state.attempt_number)
+            ceiling = min(LONGEST_BACKOFF_S, self._backoff_s * 2**state.attempt_number)
             jitter = random.uniform(0, ceiling)  # noqa: S311 (spreads retries, guards no secret)
             said = _fault(state).retry_after
             return jitter if said is None else said + min(jitter, 0.1 * said + 0.05)
@@ -324,6 +363,14 @@ class Runner:
             retry=retry_if_exception_type(Fault), stop=enough, wait=wait, sleep=asyncio.sleep, reraise=True
         )
         await retrying(attempt)
+
+    def _may_retry(self, lane: Lane) -> bool:
+        """Take one retry of the endpoint's budget; the first that it does not have is logged."""
+        budget, limit = lane.gate.budget, lane.gate.pace.limit
+        granted = budget.take()
+        if budget.refused == 1 and not granted:
+            self._log(_change(lane.gate, Change(limit, limit, "retry budget")))
+        return granted
 
     def _final(self, lane: Lane, fault: Fault) -> None:
         """An ask failed for good: count it, and stop what its kind stops."""
@@ -334,9 +381,14 @@ class Runner:
         lane.final_faults[fault.kind] += 1
         if not rule.stops or lane.final_faults[fault.kind] < rule.stop_after:
             return
-        stopped = [x for x in self.lanes if x is lane or (rule.stops == "endpoint" and x.gate is lane.gate)]
-        for each in stopped:
-            each.stopped = each.stopped or f"{fault.kind}: {fault.message}"
+        self._stop_models(
+            [x for x in self.lanes if x is lane or (rule.stops == "endpoint" and x.gate is lane.gate)],
+            f"{fault.kind}: {fault.message}",
+        )
+
+    def _stop_models(self, lanes: list[Lane], reason: str) -> None:
+        for each in lanes:
+            each.stopped = each.stopped or reason
             # what waits for a slot or a delay would wait for nothing; what is on the wire may end
             for task in each.tasks - self._sending - {asyncio.current_task()}:
                 task.cancel()
@@ -346,6 +398,28 @@ class Runner:
             {"t": "done", **_key(lane, request), "status": "unsupported", "error": reason, "started_at": _now()}
         )
         lane.statuses["unsupported"] += 1
+
+
+def _opening(gate: Gate) -> Record:
+    """What the start mark says of an endpoint."""
+    return {"ids": list(gate.ids), "start": gate.pace.start, "ceiling": gate.pace.ceiling, "fixed": gate.fixed}
+
+
+def _change(gate: Gate, change: Change) -> Record:
+    """The mark of a changed limit."""
+    return {
+        "t": "mark", "what": "limit", "ids": list(gate.ids), "from": change.before, "to": change.after, "why": change.why,
+        "at": _now(),
+    }  # fmt: skip
+
+
+def _closing(gate: Gate, now: float) -> Record:
+    """What the end mark says of an endpoint."""
+    budget = gate.budget
+    return {
+        "ids": list(gate.ids), "waited_s": round(gate.waited_s(now), 3), "retries": budget.retries,
+        "not_retried": budget.refused,
+    }  # fmt: skip
 
 
 def _fault(state: RetryCallState) -> Fault:

@@ -88,7 +88,7 @@ class FakeServer:
     """A context manager; the server runs in a thread of its own.
 
     `history` holds every `Exchange` in the order received, `peak` the most requests that an endpoint had unanswered
-    at one time, `connections` how many were opened. `text` is the normal answer, or makes it from the exchange.
+    at one time, `in_flight` has now, `connections` is how many were opened. `text` is the normal answer, or makes it from the exchange.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class FakeServer:
         self.url = ""
         self.script = script
         self._text = text
-        self._in_flight: Counter[str] = Counter()
+        self.in_flight: Counter[str] = Counter()
         self._times: Counter[tuple[str, str, str]] = Counter()
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
@@ -190,7 +190,7 @@ class FakeServer:
             if answer.end == "never":
                 await reader.read()  # until the client goes
         finally:
-            self._in_flight[x.endpoint] -= 1
+            self.in_flight[x.endpoint] -= 1
         if answer.end == "reset":
             reset(writer)
         if answer.end in ("reset", "never"):
@@ -224,8 +224,8 @@ class FakeServer:
                 len(self.history), time.monotonic(), endpoint, path, headers, body, model, question, nth
             )  # fmt: skip
             self.history.append(x)
-            self._in_flight[endpoint] += 1
-            self.peak[endpoint] = max(self.peak[endpoint], self._in_flight[endpoint])
+            self.in_flight[endpoint] += 1
+            self.peak[endpoint] = max(self.peak[endpoint], self.in_flight[endpoint])
             self._changed.notify_all()
         return x
 

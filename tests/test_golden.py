@@ -127,7 +127,8 @@ def test_every_dialect_and_every_kind_of_body_has_its_cases() -> None:
 
 def test_the_table_in_the_docs_is_the_table_of_faults() -> None:
     """docs/faults.md says of each kind what `FAULTS` says, in the same order."""
-    lines = [line for line in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    chapter = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    lines = [line for line in chapter.splitlines() if "|" in line]
     told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     rules = [
         [

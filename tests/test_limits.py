@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmmbench.faults import Load
 from lmmbench.net import limits
 from lmmbench.net.limits import Bucket, Gate
 from lmmbench.types import Endpoint
 
 T = TypeVar("T")
+LOADS: tuple[Load, ...] = ("clean", "clean", "clean", "clean", "limited", "failing", "gone", "")
 
 
 class _NoWait(selectors.SelectSelector):
@@ -82,6 +84,115 @@ def test_no_more_than_the_slots_are_ever_taken_and_everybody_is_served(slots: in
     assert peak == min(slots, len(work))
     assert served == len(work)
     assert took <= sum(work) / slots + max(work) + 1e-6
+
+
+@given(st.integers(1, 40), st.lists(st.tuples(st.floats(0.01, 5), st.sampled_from(LOADS)), min_size=1, max_size=120))
+@settings(max_examples=50, deadline=None)
+def test_a_moving_limit_is_kept_too(ceiling: int, work: list[tuple[float, Load]]) -> None:
+    """No ask begins above the limit of that moment, everybody is served, and all slots are free at the end. A change is
+    told with its reason, from the limit that was to the limit that is."""
+
+    async def main() -> None:
+        gate = Gate(endpoint(concurrency=ceiling), start=8, pause_s=1)
+        known, served = gate.pace.limit, 0
+
+        async def ask(seconds: float, load: Load) -> None:
+            nonlocal known, served
+            number = await gate.acquire(1)
+            assert gate.in_flight <= gate.pace.limit
+            await asyncio.sleep(seconds)
+            if load == "limited":  # always comes with a delay, so that nobody begins in the turn of the cut
+                gate.hold(0.5)
+            for change in gate.release(number, load):
+                assert change.why
+                assert change.before == known
+                known = change.after
+            assert gate.pace.limit == known
+            served += 1
+
+        await asyncio.gather(*(ask(*each) for each in work))
+        assert (served, gate.in_flight) == (len(work), 0)
+
+    run(main)
+
+
+def test_who_is_cancelled_with_a_slot_in_hand_gives_it_back() -> None:
+    """Also in the very turn in which it was let in."""
+
+    async def main() -> None:
+        gate = Gate(endpoint(concurrency=1))
+        await gate.acquire(1)
+        waiting = asyncio.create_task(gate.acquire(1))
+        await asyncio.sleep(0)
+        gate.release()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await gate.acquire(1)
+        assert gate.in_flight == 1
+
+    run(main)
+
+
+def test_a_limit_that_grew_lets_in_all_that_it_allows() -> None:
+    """Those that wait need not wait for one release each."""
+
+    async def main() -> int:
+        gate = Gate(endpoint(concurrency=64), start=8)
+        waiting = [asyncio.create_task(gate.acquire(1)) for _ in range(40)]
+        await asyncio.sleep(1)
+        for number in range(1, 9):
+            gate.release(number, "clean")
+        await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        return gate.in_flight
+
+    assert run(main) == 16
+
+
+def test_after_many_failures_one_ask_at_a_time_goes_until_one_is_answered() -> None:
+    """The breaker: a pause, then one ask; the pause doubles with each that fails. The first answer opens the endpoint as
+    at its start; four failures give it up."""
+
+    async def main(back_after: int) -> tuple[list[float], bool]:
+        gate = Gate(endpoint(concurrency=32), start=8, pause_s=5)
+        began: list[float] = []
+
+        async def ask(nth: int) -> None:
+            number = await gate.acquire(1)
+            began.append(now())
+            gate.release(number, "failing" if nth < back_after else "clean")
+
+        for nth in range(18):
+            if not gate.given_up:
+                await ask(nth)
+        return began, gate.given_up
+
+    began, given_up = run(lambda: main(12))
+    assert began == pytest.approx([0] * 10 + [5, 15] + [35] * 6)
+    assert not given_up
+    began, given_up = run(lambda: main(99))
+    assert began == pytest.approx([0] * 10 + [5, 15, 35, 75])
+    assert given_up
+
+
+def test_time_that_is_held_is_counted_once() -> None:
+    """Holds that overlap are one wait, and what is still ahead was not waited for yet."""
+
+    async def main() -> None:
+        gate = Gate(endpoint(concurrency=1))
+        gate.hold(10)
+        gate.hold(4)
+        await asyncio.sleep(5)
+        assert gate.waited_s(now()) == pytest.approx(5)
+        gate.hold(10)
+        await asyncio.sleep(100)
+        assert gate.waited_s(now()) == pytest.approx(15)
+        gate.hold(2)
+        await asyncio.sleep(2)
+        assert gate.waited_s(now()) == pytest.approx(17)
+
+    run(main)
 
 
 def test_a_waiter_that_gives_up_takes_no_slot_with_it() -> None:

@@ -7,6 +7,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
+from lmmbench.faults import Load
+from lmmbench.net.pace import RETRY_FLOOR, Breaker, Pace, RetryBudget
 from lmmbench.types import Endpoint
 
 
@@ -31,46 +33,109 @@ class Bucket:
         self.level -= amount
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An endpoint's limit of asks at once changed, or something else that its run should know: why says which."""
+
+    before: int
+    after: int
+    why: str
+
+
 @dataclass(slots=True)
 class Gate:
-    """The slots of one endpoint. A slot is held while an ask is on the wire, never while it waits.
+    """The slots of one endpoint, or of several that share an account. A slot is held while an ask is on the wire, never
+    while it waits.
 
+    `start`: slots at first, where the limit adapts up to `endpoint.concurrency`; without one they are that many at once.
+    `fixed`: nothing changes their number but the breaker. `pause_s`: its first pause, doubled with each failed probe.
     `resume_at` (loop time) is set by `hold`, for all models of the endpoint at once: otherwise another ask would
     take the freed slot and meet the same refusal.
     """
 
     endpoint: Endpoint
+    ids: tuple[str, ...] = ()
+    start: int | None = None
+    fixed: bool = False
+    pause_s: float = 5.0
     resume_at: float = 0.0
     in_flight: int = 0
-    _slots: asyncio.Semaphore = field(init=False)
+    given_up: bool = False
+    pace: Pace = field(init=False)
+    budget: RetryBudget = field(init=False)
+    _breaker: Breaker = field(default_factory=Breaker)
+    _held_s: float = 0.0
+    _line: deque[asyncio.Future[None]] = field(default_factory=deque)
     _buckets: list[tuple[Bucket, bool]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.endpoint.concurrency)
+        ceiling = self.endpoint.concurrency
+        self.pace = Pace(ceiling, ceiling if self.start is None else self.start, self.fixed)
+        self.budget = RetryBudget(max(RETRY_FLOOR, ceiling))
         limits = ((self.endpoint.rpm, False), (self.endpoint.tpm, True))
         self._buckets = [(Bucket(float(limit)), by_tokens) for limit, by_tokens in limits if limit]
 
-    async def acquire(self, tokens: int) -> None:
-        """Wait for the server's delay, the rates and a slot. `tokens` is the most that this ask can use."""
+    async def acquire(self, tokens: int) -> int:
+        """Wait for the server's delay, the rates and a slot. `tokens` is the most that this ask can use. Returns the
+        ask's number, for `release`."""
         while True:
-            await self._slots.acquire()
+            await self._place()
             wait = self._wait(tokens)
             if wait <= 0:
-                break
-            self._slots.release()
+                return self.pace.begin(self.in_flight)
+            self._free()
             await asyncio.sleep(wait)
-        self.in_flight += 1
 
-    def release(self) -> None:
-        self.in_flight -= 1
-        self._slots.release()
+    def release(self, number: int = 0, load: Load = "") -> list[Change]:
+        """Give the slot back and say how the ask of that number ended, if it was sent. Returns what changed by it."""
+        before = self.pace.limit
+        verdict = self._breaker.end(number, self.pace.sent, load)
+        if verdict == "closed":
+            self.pace.resume()
+        why = self.pace.end(number, load)
+        if verdict in ("open", "failed probe"):
+            self.pace.probe()
+            self.hold(self.pause_s * 2**self._breaker.probes)
+        self.given_up = self.given_up or verdict == "given up"
+        self._free()
+        return [Change(before, self.pace.limit, verdict or why)] if verdict or why else []
 
     def hold(self, seconds: float) -> None:
         """Nothing goes to this endpoint for so many seconds."""
-        self.resume_at = max(self.resume_at, asyncio.get_running_loop().time() + seconds)
+        now = asyncio.get_running_loop().time()
+        until = max(self.resume_at, now + seconds)
+        self._held_s += until - max(self.resume_at, now)
+        self.resume_at = until
 
     def waiting_s(self, now: float) -> float:
         return max(0.0, self.resume_at - now)
+
+    def waited_s(self, now: float) -> float:
+        """Seconds for which the endpoint was held, until now."""
+        return self._held_s - self.waiting_s(now)
+
+    async def _place(self) -> None:
+        """Take a slot, in the order in which it was asked for."""
+        if self.in_flight < self.pace.limit and not self._line:
+            self.in_flight += 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # it was given one meanwhile
+                self._free()
+            raise
+
+    def _free(self) -> None:
+        """A slot less is taken: hand out what the limit allows."""
+        self.in_flight -= 1
+        while self._line and self.in_flight < self.pace.limit:
+            place = self._line.popleft()
+            if not place.done():
+                place.set_result(None)
+                self.in_flight += 1
 
     def _wait(self, tokens: int) -> float:
         now = asyncio.get_running_loop().time()
