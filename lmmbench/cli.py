@@ -838,6 +838,40 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
 
 
 @cli.command()
+@click.argument("name", metavar="PACK")
+@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Its language.")
+@click.option(
+    "--tables", is_flag=True, help="The tables alone: counts, positions, attestation, blind passes, guessers."
+)
+@click.option("--write", is_flag=True, help="Fill in the tables of the pack's datasheet.en.md and datasheet.ko.md.")
+@_place_options("tasks")
+def datasheet(name: str, lang: str, tables: bool, write: bool, tasks_dir: str | None, debug: bool) -> None:
+    """Print a pack's datasheet as Markdown: what it is, how it was made and checked, counts, and what it can tell."""
+    from lmmbench import datasheet as sheets
+
+    pack = _pack(name, tasks_dir)
+    if write:
+        for path in sheets.write(pack):
+            _out(f"wrote {path}")
+        return
+    lang = _speakable(lang)
+    _out(sheets.tables(pack, lang) if tables else sheets.page(pack, lang))
+
+
+def _pack(name: str, tasks_dir: str | None) -> Pack:
+    """The pack of that name, or in that folder."""
+    from lmmbench import packs
+    from lmmbench.doors import nearest
+
+    if (Path(name) / "card.yaml").is_file():
+        return packs.load(Path(name).resolve())
+    folders = packs.find(places.tasks_dir(tasks_dir))
+    if name not in folders:
+        raise UsageError(f"no pack is called {name!r}{nearest(name, folders)}; see: lmmbench list tasks")
+    return packs.load(folders[name])
+
+
+@cli.command()
 @click.option(
     "--models", metavar="IDS", help="Model ids, comma-separated. Default: every model that can be asked from here."
 )
