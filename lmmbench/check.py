@@ -38,13 +38,12 @@ def excuses(folder: Path) -> tuple[Excuse, ...]:
 
 def _unexcused(pack: packs.Pack) -> Iterator[str]:
     """Breaches of the rules that nothing excuses, and excuses that nothing needs."""
-    left = {(e.rule, item) for e in excuses(pack.folder) for item in e.items}
-    for problem in validators.problems(pack.items):
-        if (problem.rule, problem.item_id) in left:
-            left.discard((problem.rule, problem.item_id))
-        else:
+    excused = {(e.rule, item) for e in excuses(pack.folder) for item in e.items}
+    found = validators.problems(pack.items)
+    for problem in found:
+        if (problem.rule, problem.item_id) not in excused:
             yield f"{problem.item_id + ': ' if problem.item_id else ''}{problem.rule}: {problem.text}"
-    for rule, item in sorted(left):
+    for rule, item in sorted(excused - {(p.rule, p.item_id) for p in found}):
         yield f"{item + ': ' if item else ''}excused.yaml excuses a breach of {rule} that is not there; take it out"
 
 
@@ -82,7 +81,7 @@ def _scores_gold(pack: packs.Pack, item: Item) -> Iterator[str]:
             return
 
 
-def check_all(tasks_dir: Path, providers: Path) -> tuple[list[str], list[str]]:
+def check_all(tasks: packs.Folders, providers: Path) -> tuple[list[str], list[str]]:
     """(what was checked, what is wrong)."""
     done: list[str] = []
     wrong: list[str] = []
@@ -91,7 +90,7 @@ def check_all(tasks_dir: Path, providers: Path) -> tuple[list[str], list[str]]:
         done.append(f"{providers}: {len(cfg.models)} models on {len(cfg.endpoints)} endpoints")
     except UsageError as e:
         wrong.append(str(e))
-    for name, folder in packs.find(tasks_dir).items():
+    for name, folder in packs.find(tasks).items():
         try:
             pack = packs.load(folder)
             problems = check_pack(pack)

@@ -138,7 +138,7 @@ def _place_options(*names: str) -> Callable[[Any], Any]:
     options = {
         "results": click.option("--results", metavar="DIR", help="Results folder (LMMBENCH_RESULTS, else ./results)."),
         "providers": click.option("--providers", metavar="FILE", help="providers.yaml (LMMBENCH_PROVIDERS, else ./, else the shipped one)."),
-        "tasks": click.option("--tasks-dir", metavar="DIR", help="Packs (LMMBENCH_TASKS, else ./tasks, else the shipped ones)."),
+        "tasks": click.option("--tasks-dir", "tasks_dirs", multiple=True, metavar="DIR", help="Packs; may be given more than once (LMMBENCH_TASKS, else ./tasks, else the shipped ones)."),
         "debug": click.option("--debug", is_flag=True, help="Show a traceback with an error."),
     }  # fmt: skip
 
@@ -265,7 +265,7 @@ def run(ctx: click.Context, /, **given: Any) -> int:
         max_cost=given["max_cost"], allow_unknown_cost=given["allow_unknown_cost"], dry_run=given["dry_run"],
         ci=given["ci"],
     )  # fmt: skip
-    where = bench.places_of(given["tasks_dir"], given["providers"], given["results"])
+    where = bench.places_of(given["tasks_dirs"], given["providers"], given["results"])
     _say(str(where))
     explicit = {k for k in given if ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE}
     if given["resume"]:
@@ -444,7 +444,7 @@ def _advice(folder: Path, model: str, stopped: str) -> str:
 
 def _report(published: Published, folder: Path, code: int, reason: str, lang: str) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
-    _print_matrix(published.cells, lang, published.manifest)
+    _print_matrix(published.cells, lang, published.manifest, folder)
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
         stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
@@ -467,13 +467,14 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _out(f"run: {folder}")
 
 
-def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any]) -> None:
+def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any], folder: Path) -> None:
     from lmmbench import policy
-    from lmmbench.analysis import views
+    from lmmbench.analysis import sealed, views
 
     lang = _speakable(lang)
     title = views.title(lang, bool(manifest["simulated"]))
-    _print_sheets(views.models(cells, lang), title, policy.lines(lang, [manifest]))
+    sheets = [*views.models(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
+    _print_sheets(sheets, title, policy.lines(lang, [manifest]))
 
 
 def _speakable(lang: str) -> str:
@@ -535,7 +536,7 @@ def matrix(runs: tuple[str, ...], form: str, view: str, lang: str, results: str 
 
 def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[list[Sheet], str]:
     """A view as the text of a file's format; for a terminal its sheets and their title."""
-    from lmmbench.analysis import article, claims, views
+    from lmmbench.analysis import article, claims, sealed, views
     from lmmbench.analysis import matrix as matrices
 
     if view == "claims":
@@ -548,6 +549,7 @@ def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[l
         if view == "models" and form in ("csv", "json"):
             return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else views.as_json(cells)
         sheets = views.models(cells, lang, bool(apart)) if view == "models" else article.sheets(cells, lang)
+        sheets += sealed.sheets(sealed.gaps(folders), lang) if view == "models" else []
         data = [] if view == "models" else article.data(cells)
     if form in ("csv", "json"):
         return views.sheets_csv(sheets) if form == "csv" else views.as_json(data)
@@ -602,7 +604,17 @@ def report(name: str, lang: str, results: str | None, debug: bool) -> None:
     """
     from lmmbench.analysis import report as reports
 
-    _out(str(reports.write(places.find_run(name, places.results_dir(results)), lang)))
+    folder = places.find_run(name, places.results_dir(results))
+    _out(str(reports.write(folder, lang)))
+    _warn_of_sealed(folder)
+
+
+def _warn_of_sealed(folder: Path) -> None:
+    """A file that is made to be handed on holds what must not be."""
+    from lmmbench.analysis import sealed
+
+    if kept := sealed.parts([folder], alone=True):
+        _say(f"warning: this file holds the sealed items of {', '.join(sorted(kept))}; whoever gets it has seen them")
 
 
 @cli.command("list")
@@ -610,7 +622,7 @@ def report(name: str, lang: str, results: str | None, debug: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_place_options("results", "providers", "tasks")
 def list_(
-    what: str | None, as_json: bool, results: str | None, providers: str | None, tasks_dir: str | None, debug: bool
+    what: str | None, as_json: bool, results: str | None, providers: str | None, tasks_dirs: Sequence[str], debug: bool
 ) -> None:
     """List models (with key or without), tasks, or runs."""
     if not what:
@@ -623,7 +635,7 @@ def list_(
         rows = shows.models(places.providers_file(providers))
         line = "{model:<24} {vendor:<15} {region:<10} verified: {verified:<10} {state}"
     elif what == "tasks":
-        rows = shows.tasks(places.tasks_dir(tasks_dir))
+        rows = shows.tasks(places.tasks_dirs(tasks_dirs))
         line = "{task:<20} {version:<8} {items:>5} items  groups: {groups_text:<16} {title}"
     else:
         rows = shows.runs(places.results_dir(results))
@@ -813,13 +825,14 @@ def _baseline(text: str, known: Baselines, path: Path, candidate: Path, results:
 @cli.command()
 @click.option("--write-hash", metavar="PACK", help="Put the hash of a pack's items.jsonl into its card.")
 @_place_options("providers", "tasks")
-def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, debug: bool) -> int:
+def check(write_hash: str | None, providers: str | None, tasks_dirs: Sequence[str], debug: bool) -> int:
     """Check packs, providers.yaml and every scorer against every gold answer. Asks nothing, costs nothing."""
     from lmmbench import check as checks
     from lmmbench import packs
+    from lmmbench import seal as seals
     from lmmbench.doors import nearest
 
-    tasks = places.tasks_dir(tasks_dir)
+    tasks = places.tasks_dirs(tasks_dirs)
     if write_hash:
         folders = packs.find(tasks)
         if write_hash not in folders:
@@ -829,6 +842,7 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
         _out(f"{write_hash}: items_sha256 {checks.write_hash(folders[write_hash])}")
         return 0
     done, wrong = checks.check_all(tasks, places.providers_file(providers))
+    wrong += seals.verify_all(tasks)
     for text in done:
         _out(text)
     for text in wrong:
@@ -845,11 +859,11 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
 )
 @click.option("--write", is_flag=True, help="Fill in the tables of the pack's datasheet.en.md and datasheet.ko.md.")
 @_place_options("tasks")
-def datasheet(name: str, lang: str, tables: bool, write: bool, tasks_dir: str | None, debug: bool) -> None:
+def datasheet(name: str, lang: str, tables: bool, write: bool, tasks_dirs: Sequence[str], debug: bool) -> None:
     """Print a pack's datasheet as Markdown: what it is, how it was made and checked, counts, and what it can tell."""
     from lmmbench import datasheet as sheets
 
-    pack = _pack(name, tasks_dir)
+    pack = _pack(name, tasks_dirs)
     if write:
         for path in sheets.write(pack):
             _out(f"wrote {path}")
@@ -858,14 +872,46 @@ def datasheet(name: str, lang: str, tables: bool, write: bool, tasks_dir: str | 
     _out(sheets.tables(pack, lang) if tables else sheets.page(pack, lang))
 
 
-def _pack(name: str, tasks_dir: str | None) -> Pack:
+@cli.command()
+@click.argument("name", metavar="PACK")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Part of the items that is sealed.",
+)
+@click.option(
+    "--to", required=True, metavar="DIR", help="Where both parts go: DIR/public/PACK and DIR/sealed/PACK-sealed."
+)
+@click.option(
+    "--salt", metavar="FILE", help="The salt of an earlier split, to make the same one again. Default: a new one."
+)
+@_place_options("tasks")
+def seal(name: str, share: float, to: str, salt: str | None, tasks_dirs: Sequence[str], debug: bool) -> None:
+    """Split a pack into a part to publish, with salted hashes of the other, and a part to keep to yourself.
+
+    \b
+    lmmbench seal korean-dialect --share 0.2 --to split
+    lmmbench run --tasks korean --tasks-dir split/public --tasks-dir split/sealed
+    """
+    from lmmbench import seal as seals
+
+    made = seals.seal(
+        _pack(name, tasks_dirs), share, Path(to), seals.read_salt(Path(salt)) if salt else seals.new_salt()
+    )
+    _out(f"{made.public}: {made.kept} items and {made.taken} hashes, to publish")
+    _out(f"{made.sealed}: {made.taken} items and the salt, to keep to yourself")
+
+
+def _pack(name: str, tasks_dirs: Sequence[str]) -> Pack:
     """The pack of that name, or in that folder."""
     from lmmbench import packs
     from lmmbench.doors import nearest
 
     if (Path(name) / "card.yaml").is_file():
         return packs.load(Path(name).resolve())
-    folders = packs.find(places.tasks_dir(tasks_dir))
+    folders = packs.find(places.tasks_dirs(tasks_dirs))
     if name not in folders:
         raise UsageError(f"no pack is called {name!r}{nearest(name, folders)}; see: lmmbench list tasks")
     return packs.load(folders[name])
@@ -936,12 +982,12 @@ def _note_verified(names: list[str], path: Path, write: bool) -> None:
 @click.argument("name", metavar="RUN")
 @_lang
 @_place_options("results", "tasks")
-def score(name: str, lang: str, results: str | None, tasks_dir: str | None, debug: bool) -> None:
+def score(name: str, lang: str, results: str | None, tasks_dirs: Sequence[str], debug: bool) -> None:
     """Grade a run again from its journal, offline, and publish it anew. Asks nothing, needs no key."""
     from lmmbench import plan
     from lmmbench.journal import check_free
 
-    where = places.Places(places.tasks_dir(tasks_dir), Path(), places.results_dir(results))
+    where = places.Places(places.tasks_dirs(tasks_dirs), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
     check_free(folder / "journal" / "main.jsonl")
     published = _published(folder, plan.load(folder), None, where)
@@ -965,6 +1011,7 @@ def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
             f"a packed run is a {archive.SUFFIX} file; write for example --to {target.name}{archive.SUFFIX}"
         )
     _out(str(archive.pack(folder, target)))
+    _warn_of_sealed(folder)
 
 
 @cli.command()

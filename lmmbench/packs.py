@@ -39,7 +39,8 @@ class ScorerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """card.yaml. `prompts` and `scorers` hold what differs for an item type; `prompt` and `scorer` hold for the rest."""
+    """card.yaml. `prompts` and `scorers` hold what differs for an item type; `prompt` and `scorer` hold for the rest.
+    `sealed_from`: the pack whose sealed part this one is."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     id: str
@@ -56,6 +57,7 @@ class Card:
     scorer: ScorerSpec
     prompts: dict[str, Prompt] = field(default_factory=dict)
     scorers: dict[str, ScorerSpec] = field(default_factory=dict)
+    sealed_from: str = ""
 
     def prompt_of(self, item_type: str) -> Prompt:
         return self.prompts.get(item_type, self.prompt)
@@ -193,19 +195,41 @@ def _check_slots(card: Card, item: Item, where: str) -> None:
         )
 
 
-def find(tasks_dir: Path) -> dict[str, Path]:
-    """Folders of all packs under the tasks folder: ours, and those of public/ by the name `public/<id>`."""
-    if not tasks_dir.is_dir():
-        what = "is a file" if tasks_dir.exists() else "does not exist"
-        raise UsageError(f"the tasks folder {tasks_dir} {what}; name one with --tasks-dir")
-    found = {c.parent.name: c.parent for c in sorted(tasks_dir.glob("*/card.yaml"))}
-    return found | {f"public/{c.parent.name}": c.parent for c in sorted(tasks_dir.glob("public/*/card.yaml"))}
+Folders = Path | Sequence[Path]
+"""One tasks folder, or several."""
 
 
-def select(names: str, tasks_dir: Path) -> list[Pack]:
+def find(tasks: Folders) -> dict[str, Path]:
+    """Folders of all packs: ours, and those of public/ by the name `public/<id>`. Raises UsageError where two tasks
+    folders have a pack of one name."""
+    found: dict[str, Path] = {}
+    for folder in [tasks] if isinstance(tasks, Path) else tasks:
+        for name, pack in _inside(folder).items():
+            if name in found:
+                raise UsageError(
+                    f"the pack {name!r} is in {found[name].parent} and in {pack.parent}; take one of them away"
+                )
+            found[name] = pack
+    return found
+
+
+def listed(tasks: Folders) -> str:
+    """The folders, for a message."""
+    return str(tasks) if isinstance(tasks, Path) else ", ".join(map(str, tasks))
+
+
+def _inside(tasks: Path) -> dict[str, Path]:
+    if not tasks.is_dir():
+        what = "is a file" if tasks.exists() else "does not exist"
+        raise UsageError(f"the tasks folder {tasks} {what}; name one with --tasks-dir")
+    found = {c.parent.name: c.parent for c in sorted(tasks.glob("*/card.yaml"))}
+    return found | {f"public/{c.parent.name}": c.parent for c in sorted(tasks.glob("public/*/card.yaml"))}
+
+
+def select(names: str, tasks: Folders) -> list[Pack]:
     """Packs named by id, group or folder, comma-separated; `all` is every pack of ours that is in a group, so that a
     control, which is in none, is asked for by its name only. Raises UsageError."""
-    folders = find(tasks_dir)
+    folders = find(tasks)
     loaded: dict[str, Pack] = {}
     ours = {name: f for name, f in folders.items() if not name.startswith("public/")}
     for name in [n.strip() for n in names.split(",") if n.strip()]:
@@ -217,7 +241,7 @@ def select(names: str, tasks_dir: Path) -> list[Pack]:
             packs = [load(f) for f in ours.values()]
             chosen = [p for p in packs if name in p.card.groups or (name == "all" and p.card.groups)]
             if not packs:
-                raise UsageError(f"there is no pack in {tasks_dir}; name another folder with --tasks-dir")
+                raise UsageError(f"there is no pack in {listed(tasks)}; name another folder with --tasks-dir")
             if not chosen:
                 known = sorted({*folders, *(g for p in packs for g in p.card.groups), "all"})
                 raise UsageError(

@@ -31,10 +31,10 @@ def models(providers: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def tasks(tasks_dir: Path) -> list[dict[str, Any]]:
+def tasks(folders: packs.Folders) -> list[dict[str, Any]]:
     """Every pack with its groups, counts and licence."""
     rows = []
-    for name, folder in packs.find(tasks_dir).items():
+    for name, folder in packs.find(folders).items():
         pack = packs.load(folder)
         rows.append({
             "task": name, "version": pack.card.version, "title": pack.card.title, "groups": list(pack.card.groups),
