@@ -904,17 +904,128 @@ def seal(name: str, share: float, to: str, salt: str | None, tasks_dirs: Sequenc
     _out(f"{made.sealed}: {made.taken} items and the salt, to keep to yourself")
 
 
+@cli.command("import", epilog=EXIT_CODES)
+@click.argument("what", metavar="WHAT")
+@click.argument("paths", nargs=-1, metavar="[FILES]…")
+@click.option(
+    "--accept-licence", is_flag=True, help="You have read the licence that is shown without this, and accept it."
+)
+@click.option(
+    "--revision", default="", metavar="COMMIT", help="Of a hub's dataset: a commit, or main; what it brings is pinned."
+)
+@click.option(
+    "--from", "source", metavar="DIR", help="A folder of your own that holds the dataset's files; nothing is fetched."
+)
+@click.option("--repin", is_flag=True, help="Take other bytes than the first import did.")
+@click.option(
+    "--to",
+    metavar="DIR",
+    help="Tasks folder to write to (packs), or the file (word list). Default: where the card is; ./tasks; words.jsonl.",
+)
+@click.option("--name", metavar="PACK", help="aihub-dialect: name of the new pack, for example aihub-jeju.")
+@click.option("--stratum", metavar="NAME", help="aihub-dialect: its region, for example jeju.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="aihub-dialect: at most so many sentences.",
+)
+@click.option(
+    "--check", "checked", metavar="PACK", help="opendict: say what the dictionary says to this pack's claims."
+)
+@_place_options("tasks")
+def import_(what: str, paths: tuple[str, ...], tasks_dirs: Sequence[str], **given: Any) -> None:
+    """Make a pack or a word list from data of others, on this machine and at your word.
+
+    \b
+    lmmbench import public/kmmlu                                     shows the licence, fetches nothing
+    lmmbench import public/kmmlu --accept-licence --revision main    fetches, pins, writes the items
+    lmmbench import my-pack --accept-licence                         a card of yours that maps a JSONL, CSV or parquet file
+    lmmbench import aihub-dialect LABELS… --name aihub-jeju --stratum jeju --accept-licence
+    lmmbench import opendict DUMP… [--check korean-dialect]
+    """
+    files = [Path(p) for p in paths]
+    if what == "aihub-dialect":
+        _import_aihub(files, given)
+    elif what == "opendict":
+        _import_opendict(files, given, tasks_dirs)
+    elif files:
+        raise UsageError(f"{files[0]}: a pack's files are named by its card; name their folder with --from")
+    else:
+        _import_pack(what, tasks_dirs, given)
+
+
+def _import_pack(name: str, tasks_dirs: Sequence[str], given: dict[str, Any]) -> None:
+    from lmmbench import bench, packs
+    from lmmbench.imports import cards
+
+    folder = _pack_folder(name, tasks_dirs)
+    if given["to"] is None and places.is_packaged(folder):
+        raise UsageError(f"{folder} belongs to the installed package; name a tasks folder of your own with --to")
+    to = Path(given["to"]) / packs.name_of(folder) if given["to"] else folder
+    source = Path(given["source"]) if given["source"] else None
+    options = cards.Options(given["revision"], source, given["accept_licence"], given["repin"], str(bench.today()))
+    made = cards.run(folder, to, options)
+    for text in made.left_out[:5]:
+        _say(f"left out: {text}")
+    _out(
+        f"{to}: {len(made.lines)} items, {len(made.left_out)} rows left out; ask them with: lmmbench run --tasks {packs.name_of(to)}"
+    )
+
+
+def _import_aihub(files: list[Path], given: dict[str, Any]) -> None:
+    from lmmbench import bench, config
+    from lmmbench.imports import aihub, cards
+
+    if not files or not given["name"] or not given["stratum"]:
+        raise UsageError("name the label files, --name and --stratum; see: lmmbench import --help")
+    config.check_id(given["name"], "pack")
+    config.check_id(given["stratum"], "stratum")
+    cards.ask_for_licence(aihub.LICENCE, aihub.TERMS, aihub.SOURCE, given["accept_licence"])
+    to = Path(given["to"] or "tasks") / given["name"]
+    count, left_out = aihub.write(files, to, given["stratum"], given["limit"], str(bench.today()))
+    for why, n in left_out.most_common():
+        _say(f"left out: {n} ({why})")
+    _out(f"{to}: {count} items; ask them with: lmmbench run --tasks {given['name']}")
+
+
+def _import_opendict(files: list[Path], given: dict[str, Any], tasks_dirs: Sequence[str]) -> None:
+    from collections import Counter
+
+    from lmmbench.imports import opendict
+
+    if not files:
+        raise UsageError("name the dump's files; see: lmmbench import --help")
+    if not given["checked"]:
+        to = Path(given["to"] or "words.jsonl")
+        _out(f"{to}: {opendict.write_list(files, to)} senses")
+        return
+    found = opendict.check(_pack(given["checked"], tasks_dirs), files)
+    for f in found:
+        if f.verdict != opendict.VERDICTS[0]:
+            _out(visible(f"{f.item} {f.word}: {f.verdict}" + "".join(f" · {s.definition}" for s in f.senses)))
+    counts = Counter(f.verdict for f in found)
+    _out(" · ".join(f"{v} {counts[v]}" for v in opendict.VERDICTS))
+
+
 def _pack(name: str, tasks_dirs: Sequence[str]) -> Pack:
     """The pack of that name, or in that folder."""
     from lmmbench import packs
+
+    return packs.load(_pack_folder(name, tasks_dirs))
+
+
+def _pack_folder(name: str, tasks_dirs: Sequence[str]) -> Path:
+    from lmmbench import packs
     from lmmbench.doors import nearest
 
-    if (Path(name) / "card.yaml").is_file():
-        return packs.load(Path(name).resolve())
     folders = packs.find(places.tasks_dirs(tasks_dirs))
-    if name not in folders:
-        raise UsageError(f"no pack is called {name!r}{nearest(name, folders)}; see: lmmbench list tasks")
-    return packs.load(folders[name])
+    if name in folders:
+        return folders[name]
+    if (Path(name) / "card.yaml").is_file():
+        return Path(name).resolve()
+    raise UsageError(f"no pack is called {name!r}{nearest(name, folders)}; see: lmmbench list tasks")
 
 
 @cli.command()

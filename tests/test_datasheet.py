@@ -10,7 +10,7 @@ from lmmbench import cli, datasheet, packs
 from lmmbench.faults import UsageError
 from tests.kit import BLIND, ROOT, item, write_pack
 
-SHIPPED = [packs.load(folder) for folder in packs.find(ROOT / "tasks").values()]
+SHIPPED = [packs.load(f) for name, f in packs.find(ROOT / "tasks").items() if not name.startswith("public/")]
 PAGES = [(pack, lang) for pack in SHIPPED for lang in datasheet.LANGUAGES]
 
 

@@ -24,7 +24,21 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 4: what is read out of a run's files
     ("analysis",),
     # 5: what people call
-    ("progress", "bench", "check", "datasheet", "seal", "doctor", "show", "gate", "ci", "api", "cli", "__main__"),
+    (
+        "progress",
+        "bench",
+        "check",
+        "datasheet",
+        "seal",
+        "imports",
+        "doctor",
+        "show",
+        "gate",
+        "ci",
+        "api",
+        "cli",
+        "__main__",
+    ),
 )
 """Every module of lmmbench; a folder stands for all that is in it. `lmmbench` is the package's own __init__."""
 

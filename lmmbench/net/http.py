@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import ssl
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import IO
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -71,31 +72,52 @@ class Sender:
     ) -> Response:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
         With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
-        try:
-            async with asyncio.timeout(deadline_s):
-                async with self._open().post(
-                    url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False
-                ) as reply:
-                    return Response(
-                        reply.status, reply.headers, await _read(reply, watch if reply.status == 200 else None)
-                    )
-        except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
-            raise Fault("unreachable", f"cannot connect: {e}") from None
-        except TimeoutError:
-            raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=True) from None
-        except aiohttp.ClientConnectorCertificateError as e:
-            raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
-        except aiohttp.ClientConnectorSSLError as e:
-            raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
-        except aiohttp.ClientHttpProxyError as e:  # its text would hold the proxy's own user and password
-            kind = "config" if e.status in (401, 403, 407) else "unreachable"
-            raise Fault(kind, f"the proxy does not connect to the host (HTTP {e.status}); check HTTPS_PROXY") from None
-        except aiohttp.ClientConnectorError as e:
-            raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
-        except (aiohttp.InvalidURL, ValueError):
-            raise Fault("config", "the endpoint's base_url is not a URL") from None
-        except (aiohttp.ClientError, ConnectionError, OSError) as e:
-            raise Fault("network", f"{e.__class__.__name__}: {e}", maybe_billed=True) from None
+        with _as_faults(deadline_s):
+            async with (
+                asyncio.timeout(deadline_s),
+                self._open().post(url, data=body, headers=headers, proxy=_proxy(url), allow_redirects=False) as reply,
+            ):
+                return Response(reply.status, reply.headers, await _read(reply, watch if reply.status == 200 else None))
+
+    async def get(self, url: str, out: IO[bytes], deadline_s: float, most: int) -> int:
+        """GET a public file into `out`, at most `most` bytes; redirects are followed, to https or this machine only. Returns the
+        status; nothing is written unless it is 200."""
+        with _as_faults(deadline_s):
+            async with asyncio.timeout(deadline_s), self._open().get(url, proxy=_proxy(url)) as reply:
+                if reply.url.scheme != "https" and not is_loopback(reply.url.host or ""):
+                    raise Fault("config", "it was redirected to an address that is not https")
+                size = 0
+                while reply.status == 200 and (chunk := await reply.content.readany()):
+                    size += len(chunk)
+                    if size > most:
+                        reply.close()
+                        raise Fault("invalid", f"it is larger than {most} bytes")
+                    out.write(chunk)
+                return reply.status
+
+
+@contextlib.contextmanager
+def _as_faults(deadline_s: float) -> Iterator[None]:
+    """What goes wrong on the way, as a `Fault`."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as e:  # is a TimeoutError as well, and nothing was sent yet
+        raise Fault("unreachable", f"cannot connect: {e}") from None
+    except TimeoutError:
+        raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=True) from None
+    except aiohttp.ClientConnectorCertificateError as e:
+        raise Fault("config", f"the certificate of {e.host} is not trusted on this machine") from None
+    except aiohttp.ClientConnectorSSLError as e:
+        raise Fault("config", f"no TLS connection with {e.host}: {e.os_error}") from None
+    except aiohttp.ClientHttpProxyError as e:  # its text would hold the proxy's own user and password
+        kind = "config" if e.status in (401, 403, 407) else "unreachable"
+        raise Fault(kind, f"the proxy does not connect to the host (HTTP {e.status}); check HTTPS_PROXY") from None
+    except aiohttp.ClientConnectorError as e:
+        raise Fault("unreachable", f"cannot connect: {e.__class__.__name__}: {_reason(e)}") from None
+    except (aiohttp.InvalidURL, ValueError):
+        raise Fault("config", "the endpoint's base_url is not a URL") from None
+    except (aiohttp.ClientError, ConnectionError, OSError) as e:
+        raise Fault("network", f"{e.__class__.__name__}: {e}", maybe_billed=True) from None
 
 
 @cache
