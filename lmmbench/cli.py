@@ -469,12 +469,12 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
 
 def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any], folder: Path) -> None:
     from lmmbench import policy
-    from lmmbench.analysis import sealed, views
+    from lmmbench.analysis import evidence, sealed, views
 
     lang = _speakable(lang)
     title = views.title(lang, bool(manifest["simulated"]))
     sheets = [*views.models(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
-    _print_sheets(sheets, title, policy.lines(lang, [manifest]))
+    _print_sheets(sheets, title, [*evidence.lines([folder], lang), *policy.lines(lang, [manifest])])
 
 
 def _speakable(lang: str) -> str:
@@ -560,10 +560,13 @@ def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[l
 
 
 def _notes(view: str, folders: list[Path], lang: str) -> list[str]:
-    """What stands below the models' numbers: how they were asked."""
+    """What stands below the models' numbers: what the questions rest on, and how they were asked."""
     from lmmbench import policy
+    from lmmbench.analysis import evidence
 
-    return policy.lines(lang, list(filter(None, map(_manifest, folders)))) if view == "models" else []
+    if view != "models":
+        return []
+    return [*evidence.lines(folders, lang), *policy.lines(lang, list(filter(None, map(_manifest, folders))))]
 
 
 def _simulated(folder: Path) -> bool:

@@ -420,7 +420,7 @@ def test_aihub_labels_become_a_pack(tmp_path: Path) -> None:
     pack = packs.load(tmp_path / "tasks" / "own-gs")
     assert [t for i in pack.active for t in check._scores_gold(pack, i)] == []
     grade = scorers.scorer("rewrite").grade
-    assert [grade(i.fields["source"], i, (), {}).score for i in pack.active if i.params["must_not"]] == [0.0]
+    assert [grade(i.fields["source"], i, (), {}).score for i in pack.active if i.params["must_not"]] == [0.0, 0.0]
     first = next(i for i in pack.active if i.fields["source"].startswith("밥"))
     assert (first.stratum, first.type, first.params["must_not"]) == ("gyeongsang", "rewrite", ["묵고", "가노"])
     again = lmmbench(
