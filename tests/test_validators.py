@@ -134,6 +134,7 @@ CASES: list[tuple[str, list[Item], list[Item]]] = [
     ("length", [other_length(n, n % 4, 1 if n < 3 else 0) for n in range(8)], [other_length(n, (n + (n > 1)) % 4, 1 if n < 3 else 0) for n in range(8)]),
     ("length", [other_length(n, n % 4, -1 if n < 3 else 0) for n in range(8)], [other_length(n, (n + (n > 1)) % 4, -1 if n < 3 else 0) for n in range(8)]),
     ("giveaway", pair("상추", "부루 한 단 주이소", "상추"), pair("상추", "부루 한 단 주이소", "한단")),
+    ("giveaway", pair("상추", "부루 한 단 주이소", "상추"), pair("상추", "부루와 상추 한 단 주이소", "상추")),
     ("giveaway", pair("상추", "불기 한 단 주이소", "상추"), pair("상추", "불기 한 단 주이소", "상추", "lex:불기")),
     ("giveaway", pair("상추", "부루 한 단 주이소", "상추", "end:-이소"), pair("상추", "불기 한 단 주이소", "상추", "end:-이소")),
     ("positions", [made(0, targets=["2"]), made(1, targets=["2"])], [made(0, targets=["2"]), made(1, targets=["3"])]),
