@@ -256,6 +256,14 @@ def test_a_model_that_knows_the_public_part_by_heart_is_found(tmp_path: Path) ->
     assert "holds the sealed items of mini-sealed" in lmmbench("report", "latest", cwd=tmp_path).stderr
 
 
+def test_equal_scores_promise_nothing() -> None:
+    """A model that is right everywhere has no spread: p is 1, and no gap is said to be findable."""
+    same = sealed.Gap("r", "sim-a", "mini", 1.0, 1.0, 30, 10, stats.Shift(0.0, 0.0, 1.0))
+    sealed._adjust([same])
+    assert (same.verdict, same.p_adj, same.detectable) == ("as_chance_allows", 1.0, None)
+    assert sealed.sheets([same], "en")[0].rows[0][4:7] == ["+0.0", "1.0000", "–"]
+
+
 def test_a_run_of_one_part_says_nothing_of_the_other(tmp_path: Path) -> None:
     """Without both parts there is no gap and no table, and a report still says what it holds."""
     split(tmp_path)

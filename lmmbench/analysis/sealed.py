@@ -114,7 +114,9 @@ def _adjust(compared: Sequence[Gap]) -> None:
 
     shifts = [g.shift for g in compared if g.shift]
     for gap, shift, p in zip(compared, shifts, stats.holm(np.array([s.p for s in shifts])), strict=True):
-        gap.p_adj, gap.detectable = float(p), stats.minimum_shift(shift.error, len(shifts))
+        gap.p_adj = float(p)
+        # where all scores are the same, no draw differs from another: that says nothing of what could be found
+        gap.detectable = stats.minimum_shift(shift.error, len(shifts)) if shift.error else None
 
 
 def sheets(found: Sequence[Gap], lang: str) -> list[Sheet]:
@@ -134,7 +136,8 @@ def _name(gap: Gap, several: bool) -> str:
 
 def _numbers(gap: Gap, none: str) -> list[str]:
     shares = [f"{100 * gap.public:.1f} n={gap.n_public}", f"{100 * gap.sealed:.1f} n={gap.n_sealed}"]
-    if gap.shift is None or gap.p_adj is None or gap.detectable is None:
+    if gap.shift is None or gap.p_adj is None:
         return [*shares, none, none, none]
     p = f"{gap.p_adj:.4f}" if gap.p_adj >= 0.0001 else "< 0.0001"
-    return [*shares, f"{100 * gap.shift.diff:+.1f}", p, f"{100 * gap.detectable:.1f}"]
+    least = none if gap.detectable is None else f"{100 * gap.detectable:.1f}"
+    return [*shares, f"{100 * gap.shift.diff:+.1f}", p, least]
