@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -490,7 +490,11 @@ class Published:
 
 
 def publish(
-    folder: Path, run_plan: Plan, chosen: list[packs.Pack] | None, tasks_dir: Path | None, found: Index | None = None
+    folder: Path,
+    run_plan: Plan,
+    chosen: list[packs.Pack] | None,
+    tasks: packs.Folders | None,
+    found: Index | None = None,
 ) -> Published:
     """Grade the journal and write items, models, matrix and manifest. Asks nothing; the same journal gives the same
     files. `found`: the journal's index, from whoever has just written it."""
@@ -500,7 +504,7 @@ def publish(
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
     (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():
-        results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
+        results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
     items = results.items_of(folder, run_plan, chosen)
     found = found or results.index(folder, run_plan)
     counts, scored = results.publish_models(folder, run_plan, items, found)
@@ -536,7 +540,7 @@ def exit_code(published: Published, caught: int, stop_reason: str, min_coverage:
     return 3 if any(c is not None and c < min_coverage for c in covered) else 0
 
 
-def places_of(tasks: str | None, providers: str | None, results: str | None) -> Places:
+def places_of(tasks: Sequence[str], providers: str | None, results: str | None) -> Places:
     from lmmbench import places
 
-    return Places(places.tasks_dir(tasks), places.providers_file(providers), places.results_dir(results))
+    return Places(places.tasks_dirs(tasks), places.providers_file(providers), places.results_dir(results))

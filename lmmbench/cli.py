@@ -138,7 +138,7 @@ def _place_options(*names: str) -> Callable[[Any], Any]:
     options = {
         "results": click.option("--results", metavar="DIR", help="Results folder (LMMBENCH_RESULTS, else ./results)."),
         "providers": click.option("--providers", metavar="FILE", help="providers.yaml (LMMBENCH_PROVIDERS, else ./, else the shipped one)."),
-        "tasks": click.option("--tasks-dir", metavar="DIR", help="Packs (LMMBENCH_TASKS, else ./tasks, else the shipped ones)."),
+        "tasks": click.option("--tasks-dir", "tasks_dirs", multiple=True, metavar="DIR", help="Packs; may be given more than once (LMMBENCH_TASKS, else ./tasks, else the shipped ones)."),
         "debug": click.option("--debug", is_flag=True, help="Show a traceback with an error."),
     }  # fmt: skip
 
@@ -265,7 +265,7 @@ def run(ctx: click.Context, /, **given: Any) -> int:
         max_cost=given["max_cost"], allow_unknown_cost=given["allow_unknown_cost"], dry_run=given["dry_run"],
         ci=given["ci"],
     )  # fmt: skip
-    where = bench.places_of(given["tasks_dir"], given["providers"], given["results"])
+    where = bench.places_of(given["tasks_dirs"], given["providers"], given["results"])
     _say(str(where))
     explicit = {k for k in given if ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE}
     if given["resume"]:
@@ -444,7 +444,7 @@ def _advice(folder: Path, model: str, stopped: str) -> str:
 
 def _report(published: Published, folder: Path, code: int, reason: str, lang: str) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
-    _print_matrix(published.cells, lang, published.manifest)
+    _print_matrix(published.cells, lang, published.manifest, folder)
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
         stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
@@ -467,13 +467,14 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _out(f"run: {folder}")
 
 
-def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any]) -> None:
+def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any], folder: Path) -> None:
     from lmmbench import policy
-    from lmmbench.analysis import views
+    from lmmbench.analysis import evidence, sealed, views
 
     lang = _speakable(lang)
     title = views.title(lang, bool(manifest["simulated"]))
-    _print_sheets(views.models(cells, lang), title, policy.lines(lang, [manifest]))
+    sheets = [*views.models(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
+    _print_sheets(sheets, title, [*evidence.lines([folder], lang), *policy.lines(lang, [manifest])])
 
 
 def _speakable(lang: str) -> str:
@@ -535,7 +536,7 @@ def matrix(runs: tuple[str, ...], form: str, view: str, lang: str, results: str 
 
 def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[list[Sheet], str]:
     """A view as the text of a file's format; for a terminal its sheets and their title."""
-    from lmmbench.analysis import article, claims, views
+    from lmmbench.analysis import article, claims, sealed, views
     from lmmbench.analysis import matrix as matrices
 
     if view == "claims":
@@ -548,6 +549,7 @@ def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[l
         if view == "models" and form in ("csv", "json"):
             return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else views.as_json(cells)
         sheets = views.models(cells, lang, bool(apart)) if view == "models" else article.sheets(cells, lang)
+        sheets += sealed.sheets(sealed.gaps(folders), lang) if view == "models" else []
         data = [] if view == "models" else article.data(cells)
     if form in ("csv", "json"):
         return views.sheets_csv(sheets) if form == "csv" else views.as_json(data)
@@ -558,10 +560,13 @@ def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[l
 
 
 def _notes(view: str, folders: list[Path], lang: str) -> list[str]:
-    """What stands below the models' numbers: how they were asked."""
+    """What stands below the models' numbers: what the questions rest on, and how they were asked."""
     from lmmbench import policy
+    from lmmbench.analysis import evidence
 
-    return policy.lines(lang, list(filter(None, map(_manifest, folders)))) if view == "models" else []
+    if view != "models":
+        return []
+    return [*evidence.lines(folders, lang), *policy.lines(lang, list(filter(None, map(_manifest, folders))))]
 
 
 def _simulated(folder: Path) -> bool:
@@ -602,7 +607,17 @@ def report(name: str, lang: str, results: str | None, debug: bool) -> None:
     """
     from lmmbench.analysis import report as reports
 
-    _out(str(reports.write(places.find_run(name, places.results_dir(results)), lang)))
+    folder = places.find_run(name, places.results_dir(results))
+    _out(str(reports.write(folder, lang)))
+    _warn_of_sealed(folder)
+
+
+def _warn_of_sealed(folder: Path) -> None:
+    """A file that is made to be handed on holds what must not be."""
+    from lmmbench.analysis import sealed
+
+    if kept := sealed.parts([folder], alone=True):
+        _say(f"warning: this file holds the sealed items of {', '.join(sorted(kept))}; whoever gets it has seen them")
 
 
 @cli.command("list")
@@ -610,7 +625,7 @@ def report(name: str, lang: str, results: str | None, debug: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_place_options("results", "providers", "tasks")
 def list_(
-    what: str | None, as_json: bool, results: str | None, providers: str | None, tasks_dir: str | None, debug: bool
+    what: str | None, as_json: bool, results: str | None, providers: str | None, tasks_dirs: Sequence[str], debug: bool
 ) -> None:
     """List models (with key or without), tasks, or runs."""
     if not what:
@@ -623,7 +638,7 @@ def list_(
         rows = shows.models(places.providers_file(providers))
         line = "{model:<24} {vendor:<15} {region:<10} verified: {verified:<10} {state}"
     elif what == "tasks":
-        rows = shows.tasks(places.tasks_dir(tasks_dir))
+        rows = shows.tasks(places.tasks_dirs(tasks_dirs))
         line = "{task:<20} {version:<8} {items:>5} items  groups: {groups_text:<16} {title}"
     else:
         rows = shows.runs(places.results_dir(results))
@@ -813,13 +828,14 @@ def _baseline(text: str, known: Baselines, path: Path, candidate: Path, results:
 @cli.command()
 @click.option("--write-hash", metavar="PACK", help="Put the hash of a pack's items.jsonl into its card.")
 @_place_options("providers", "tasks")
-def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, debug: bool) -> int:
+def check(write_hash: str | None, providers: str | None, tasks_dirs: Sequence[str], debug: bool) -> int:
     """Check packs, providers.yaml and every scorer against every gold answer. Asks nothing, costs nothing."""
     from lmmbench import check as checks
     from lmmbench import packs
+    from lmmbench import seal as seals
     from lmmbench.doors import nearest
 
-    tasks = places.tasks_dir(tasks_dir)
+    tasks = places.tasks_dirs(tasks_dirs)
     if write_hash:
         folders = packs.find(tasks)
         if write_hash not in folders:
@@ -829,12 +845,190 @@ def check(write_hash: str | None, providers: str | None, tasks_dir: str | None, 
         _out(f"{write_hash}: items_sha256 {checks.write_hash(folders[write_hash])}")
         return 0
     done, wrong = checks.check_all(tasks, places.providers_file(providers))
+    wrong += seals.verify_all(tasks)
     for text in done:
         _out(text)
     for text in wrong:
         _say(f"lmmbench: {text}")
     _out(f"{len(wrong)} problems" if wrong else "all is well")
     return 2 if wrong else 0
+
+
+@cli.command()
+@click.argument("name", metavar="PACK")
+@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Its language.")
+@click.option(
+    "--tables", is_flag=True, help="The tables alone: counts, positions, attestation, blind passes, guessers."
+)
+@click.option("--write", is_flag=True, help="Fill in the tables of the pack's datasheet.en.md and datasheet.ko.md.")
+@_place_options("tasks")
+def datasheet(name: str, lang: str, tables: bool, write: bool, tasks_dirs: Sequence[str], debug: bool) -> None:
+    """Print a pack's datasheet as Markdown: what it is, how it was made and checked, counts, and what it can tell."""
+    from lmmbench import datasheet as sheets
+
+    pack = _pack(name, tasks_dirs)
+    if write:
+        for path in sheets.write(pack):
+            _out(f"wrote {path}")
+        return
+    lang = _speakable(lang)
+    _out(sheets.tables(pack, lang) if tables else sheets.page(pack, lang))
+
+
+@cli.command()
+@click.argument("name", metavar="PACK")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Part of the items that is sealed.",
+)
+@click.option(
+    "--to", required=True, metavar="DIR", help="Where both parts go: DIR/public/PACK and DIR/sealed/PACK-sealed."
+)
+@click.option(
+    "--salt", metavar="FILE", help="The salt of an earlier split, to make the same one again. Default: a new one."
+)
+@_place_options("tasks")
+def seal(name: str, share: float, to: str, salt: str | None, tasks_dirs: Sequence[str], debug: bool) -> None:
+    """Split a pack into a part to publish, with salted hashes of the other, and a part to keep to yourself.
+
+    \b
+    lmmbench seal korean-dialect --share 0.2 --to split
+    lmmbench run --tasks korean --tasks-dir split/public --tasks-dir split/sealed
+    """
+    from lmmbench import seal as seals
+
+    made = seals.seal(
+        _pack(name, tasks_dirs), share, Path(to), seals.read_salt(Path(salt)) if salt else seals.new_salt()
+    )
+    _out(f"{made.public}: {made.kept} items and {made.taken} hashes, to publish")
+    _out(f"{made.sealed}: {made.taken} items and the salt, to keep to yourself")
+
+
+@cli.command("import", epilog=EXIT_CODES)
+@click.argument("what", metavar="WHAT")
+@click.argument("paths", nargs=-1, metavar="[FILES]…")
+@click.option(
+    "--accept-licence", is_flag=True, help="You have read the licence that is shown without this, and accept it."
+)
+@click.option(
+    "--revision", default="", metavar="COMMIT", help="Of a hub's dataset: a commit, or main; what it brings is pinned."
+)
+@click.option(
+    "--from", "source", metavar="DIR", help="A folder of your own that holds the dataset's files; nothing is fetched."
+)
+@click.option("--repin", is_flag=True, help="Take other bytes than the first import did.")
+@click.option(
+    "--to",
+    metavar="DIR",
+    help="Tasks folder to write to (packs), or the file (word list). Default: where the card is; ./tasks; words.jsonl.",
+)
+@click.option("--name", metavar="PACK", help="aihub-dialect: name of the new pack, for example aihub-jeju.")
+@click.option("--stratum", metavar="NAME", help="aihub-dialect: its region, for example jeju.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="aihub-dialect: at most so many sentences.",
+)
+@click.option(
+    "--check", "checked", metavar="PACK", help="opendict: say what the dictionary says to this pack's claims."
+)
+@_place_options("tasks")
+def import_(what: str, paths: tuple[str, ...], tasks_dirs: Sequence[str], **given: Any) -> None:
+    """Make a pack or a word list from data of others, on this machine and at your word.
+
+    \b
+    lmmbench import public/kmmlu                                     shows the licence, fetches nothing
+    lmmbench import public/kmmlu --accept-licence --revision main    fetches, pins, writes the items
+    lmmbench import my-pack --accept-licence                         a card of yours that maps a JSONL, CSV or parquet file
+    lmmbench import aihub-dialect LABELS… --name aihub-jeju --stratum jeju --accept-licence
+    lmmbench import opendict DUMP… [--check korean-dialect]
+    """
+    files = [Path(p) for p in paths]
+    if what == "aihub-dialect":
+        _import_aihub(files, given)
+    elif what == "opendict":
+        _import_opendict(files, given, tasks_dirs)
+    elif files:
+        raise UsageError(f"{files[0]}: a pack's files are named by its card; name their folder with --from")
+    else:
+        _import_pack(what, tasks_dirs, given)
+
+
+def _import_pack(name: str, tasks_dirs: Sequence[str], given: dict[str, Any]) -> None:
+    from lmmbench import bench, packs
+    from lmmbench.imports import cards
+
+    folder = _pack_folder(name, tasks_dirs)
+    if given["to"] is None and places.is_packaged(folder):
+        raise UsageError(f"{folder} belongs to the installed package; name a tasks folder of your own with --to")
+    to = Path(given["to"]) / packs.name_of(folder) if given["to"] else folder
+    source = Path(given["source"]) if given["source"] else None
+    options = cards.Options(given["revision"], source, given["accept_licence"], given["repin"], str(bench.today()))
+    made = cards.run(folder, to, options)
+    for text in made.left_out[:5]:
+        _say(f"left out: {text}")
+    _out(
+        f"{to}: {len(made.lines)} items, {len(made.left_out)} rows left out; ask them with: lmmbench run --tasks {packs.name_of(to)}"
+    )
+
+
+def _import_aihub(files: list[Path], given: dict[str, Any]) -> None:
+    from lmmbench import bench, config
+    from lmmbench.imports import aihub, cards
+
+    if not files or not given["name"] or not given["stratum"]:
+        raise UsageError("name the label files, --name and --stratum; see: lmmbench import --help")
+    config.check_id(given["name"], "pack")
+    config.check_id(given["stratum"], "stratum")
+    cards.ask_for_licence(aihub.LICENCE, aihub.TERMS, aihub.SOURCE, given["accept_licence"])
+    to = Path(given["to"] or "tasks") / given["name"]
+    count, left_out = aihub.write(files, to, given["stratum"], given["limit"], str(bench.today()))
+    for why, n in left_out.most_common():
+        _say(f"left out: {n} ({why})")
+    _out(f"{to}: {count} items; ask them with: lmmbench run --tasks {given['name']}")
+
+
+def _import_opendict(files: list[Path], given: dict[str, Any], tasks_dirs: Sequence[str]) -> None:
+    from collections import Counter
+
+    from lmmbench.imports import opendict
+
+    if not files:
+        raise UsageError("name the dump's files; see: lmmbench import --help")
+    if not given["checked"]:
+        to = Path(given["to"] or "words.jsonl")
+        _out(f"{to}: {opendict.write_list(files, to)} senses")
+        return
+    found = opendict.check(_pack(given["checked"], tasks_dirs), files)
+    for f in found:
+        if f.verdict != opendict.VERDICTS[0]:
+            _out(visible(f"{f.item} {f.word}: {f.verdict}" + "".join(f" · {s.definition}" for s in f.senses)))
+    counts = Counter(f.verdict for f in found)
+    _out(" · ".join(f"{v} {counts[v]}" for v in opendict.VERDICTS))
+
+
+def _pack(name: str, tasks_dirs: Sequence[str]) -> Pack:
+    """The pack of that name, or in that folder."""
+    from lmmbench import packs
+
+    return packs.load(_pack_folder(name, tasks_dirs))
+
+
+def _pack_folder(name: str, tasks_dirs: Sequence[str]) -> Path:
+    from lmmbench import packs
+    from lmmbench.doors import nearest
+
+    folders = packs.find(places.tasks_dirs(tasks_dirs))
+    if name in folders:
+        return folders[name]
+    if (Path(name) / "card.yaml").is_file():
+        return Path(name).resolve()
+    raise UsageError(f"no pack is called {name!r}{nearest(name, folders)}; see: lmmbench list tasks")
 
 
 @cli.command()
@@ -902,12 +1096,12 @@ def _note_verified(names: list[str], path: Path, write: bool) -> None:
 @click.argument("name", metavar="RUN")
 @_lang
 @_place_options("results", "tasks")
-def score(name: str, lang: str, results: str | None, tasks_dir: str | None, debug: bool) -> None:
+def score(name: str, lang: str, results: str | None, tasks_dirs: Sequence[str], debug: bool) -> None:
     """Grade a run again from its journal, offline, and publish it anew. Asks nothing, needs no key."""
     from lmmbench import plan
     from lmmbench.journal import check_free
 
-    where = places.Places(places.tasks_dir(tasks_dir), Path(), places.results_dir(results))
+    where = places.Places(places.tasks_dirs(tasks_dirs), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
     check_free(folder / "journal" / "main.jsonl")
     published = _published(folder, plan.load(folder), None, where)
@@ -931,6 +1125,7 @@ def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
             f"a packed run is a {archive.SUFFIX} file; write for example --to {target.name}{archive.SUFFIX}"
         )
     _out(str(archive.pack(folder, target)))
+    _warn_of_sealed(folder)
 
 
 @cli.command()

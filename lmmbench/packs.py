@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from lmmbench.canon import sha256
 from lmmbench.config import check_id
@@ -38,8 +39,48 @@ class ScorerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Files of a dataset whose rows have the same columns, and how a row becomes an item.
+
+    `files`: paths, `*` for anything. `fields`: an item's field by a column's name. A closed question has `options` (columns, or one
+    column that holds a list) or `labels` (the same texts for every row), and the column `answer`, which holds what `answer_is`
+    says: a number from 1, an index from 0, a letter, or the option's text. An open one has `targets` (columns). `stratum` is the same
+    for every row; `stratum_of_file` is a regular expression whose first group is taken from the path. `id`, `cluster`: columns.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    files: tuple[str, ...]
+    fields: dict[str, str]
+    type: str = "closed"
+    stratum: str = "all"
+    stratum_of_file: str = ""
+    options: tuple[str, ...] | str = ()
+    labels: tuple[str, ...] = ()
+    answer: str = ""
+    answer_is: Literal["number", "index", "letter", "text"] = "number"
+    targets: tuple[str, ...] = ()
+    id: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Where a pack's items come from, when they are not ours to hand out: a hub's dataset (`hub`, at `revision` where the card
+    knows one), or files beside the card. `sha256` by path, where known; `terms`: where the licence is read."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    sources: tuple[Source, ...]
+    hub: str = ""
+    revision: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)
+    terms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
-    """card.yaml. `prompts` and `scorers` hold what differs for an item type; `prompt` and `scorer` hold for the rest."""
+    """card.yaml. `prompts` and `scorers` hold what differs for an item type; `prompt` and `scorer` hold for the rest.
+    `sealed_from`: the pack whose sealed part this one is. `data`: where the items are imported from; their hash then stands in
+    imported.json, which the import writes, and not here."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     id: str
@@ -56,6 +97,8 @@ class Card:
     scorer: ScorerSpec
     prompts: dict[str, Prompt] = field(default_factory=dict)
     scorers: dict[str, ScorerSpec] = field(default_factory=dict)
+    sealed_from: str = ""
+    data: Data | None = None
 
     def prompt_of(self, item_type: str) -> Prompt:
         return self.prompts.get(item_type, self.prompt)
@@ -82,26 +125,58 @@ class Pack:
         return tuple(i for i in self.items if i.status == "active")
 
 
+IMPORTED = "imported.json"
+"""What an import fetched, beside the items that it made."""
+
+
+def load_card(folder: Path) -> Card:
+    """Read a pack's card. Raises UsageError with file, line and what to do about it."""
+    path = folder / "card.yaml"
+    data, lines = read_yaml(path)
+    card = decode(Card, data, path, lines)
+    check_id(card.id, "pack", f"{path}: ")
+    _check_card(card, f"{path}: ")
+    if card.id != folder.name:
+        raise UsageError(f"{path}: id {card.id!r} is not the folder's name {folder.name!r}; make them the same")
+    return card
+
+
+def awaits_import(folder: Path) -> bool:
+    """Whether the pack is a card whose items the user has not imported yet."""
+    return not (folder / "items.jsonl").exists() and load_card(folder).data is not None
+
+
+def name_of(folder: Path) -> str:
+    """The name by which a pack is asked for: `public/<id>` for one of others, else its id."""
+    return f"public/{folder.name}" if folder.parent.name == "public" else folder.name
+
+
 def load(folder: Path) -> Pack:
     """Read one pack. Raises UsageError with file, line and what to do about it."""
-    card_path, items_path = folder / "card.yaml", folder / "items.jsonl"
-    data, lines = read_yaml(card_path)
-    card = decode(Card, data, card_path, lines)
-    check_id(card.id, "pack", f"{card_path}: ")
-    _check_card(card, f"{card_path}: ")
-    if card.id != folder.name:
-        raise UsageError(f"{card_path}: id {card.id!r} is not the folder's name {folder.name!r}; make them the same")
+    card, items_path = load_card(folder), folder / "items.jsonl"
+    if card.data and not items_path.exists():
+        raise UsageError(f"{folder}: its items are not here yet; fetch them with: lmmbench import {name_of(folder)}")
     text = read_text(items_path)
-    actual = sha256(text)
-    if actual != card.items_sha256:
+    actual, expected = sha256(text), _imported_sha(folder) if card.data else card.items_sha256
+    if actual != expected:
+        how = f"import {name_of(folder)}" if card.data else f"check --write-hash {card.id} --tasks-dir {folder.parent}"
         raise UsageError(
-            f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {card.items_sha256[:12] or 'nothing'}…; "
-            f"if you changed it on purpose, run: lmmbench check --write-hash {card.id} --tasks-dir {folder.parent}"
+            f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {expected[:12] or 'nothing'}…; "
+            f"if you changed it on purpose, run: lmmbench {how}"
         )
     items = _items(text, items_path, card)
     for item in items:
         check_media(folder, item)
-    return Pack(card, items, folder, sha256(read_text(card_path) + actual))
+    return Pack(card, items, folder, sha256(read_text(folder / "card.yaml") + actual))
+
+
+def _imported_sha(folder: Path) -> str:
+    try:
+        return str(json.loads(read_text(folder / IMPORTED))["items_sha256"])
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{folder / IMPORTED} is damaged; import again with: lmmbench import {name_of(folder)}"
+        ) from None
 
 
 def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
@@ -193,19 +268,41 @@ def _check_slots(card: Card, item: Item, where: str) -> None:
         )
 
 
-def find(tasks_dir: Path) -> dict[str, Path]:
-    """Folders of all packs under the tasks folder: ours, and those of public/ by the name `public/<id>`."""
-    if not tasks_dir.is_dir():
-        what = "is a file" if tasks_dir.exists() else "does not exist"
-        raise UsageError(f"the tasks folder {tasks_dir} {what}; name one with --tasks-dir")
-    found = {c.parent.name: c.parent for c in sorted(tasks_dir.glob("*/card.yaml"))}
-    return found | {f"public/{c.parent.name}": c.parent for c in sorted(tasks_dir.glob("public/*/card.yaml"))}
+Folders = Path | Sequence[Path]
+"""One tasks folder, or several."""
 
 
-def select(names: str, tasks_dir: Path) -> list[Pack]:
+def find(tasks: Folders) -> dict[str, Path]:
+    """Folders of all packs: ours, and those of public/ by the name `public/<id>`. Raises UsageError where two tasks
+    folders have a pack of one name."""
+    found: dict[str, Path] = {}
+    for folder in [tasks] if isinstance(tasks, Path) else tasks:
+        for name, pack in _inside(folder).items():
+            if name in found:
+                raise UsageError(
+                    f"the pack {name!r} is in {found[name].parent} and in {pack.parent}; take one of them away"
+                )
+            found[name] = pack
+    return found
+
+
+def listed(tasks: Folders) -> str:
+    """The folders, for a message."""
+    return str(tasks) if isinstance(tasks, Path) else ", ".join(map(str, tasks))
+
+
+def _inside(tasks: Path) -> dict[str, Path]:
+    if not tasks.is_dir():
+        what = "is a file" if tasks.exists() else "does not exist"
+        raise UsageError(f"the tasks folder {tasks} {what}; name one with --tasks-dir")
+    found = {c.parent.name: c.parent for c in sorted(tasks.glob("*/card.yaml"))}
+    return found | {f"public/{c.parent.name}": c.parent for c in sorted(tasks.glob("public/*/card.yaml"))}
+
+
+def select(names: str, tasks: Folders) -> list[Pack]:
     """Packs named by id, group or folder, comma-separated; `all` is every pack of ours that is in a group, so that a
     control, which is in none, is asked for by its name only. Raises UsageError."""
-    folders = find(tasks_dir)
+    folders = find(tasks)
     loaded: dict[str, Pack] = {}
     ours = {name: f for name, f in folders.items() if not name.startswith("public/")}
     for name in [n.strip() for n in names.split(",") if n.strip()]:
@@ -214,10 +311,10 @@ def select(names: str, tasks_dir: Path) -> list[Pack]:
         elif (Path(name) / "card.yaml").is_file():
             chosen = [load(Path(name).resolve())]
         else:
-            packs = [load(f) for f in ours.values()]
+            packs = [load(f) for f in ours.values() if not awaits_import(f)]
             chosen = [p for p in packs if name in p.card.groups or (name == "all" and p.card.groups)]
             if not packs:
-                raise UsageError(f"there is no pack in {tasks_dir}; name another folder with --tasks-dir")
+                raise UsageError(f"there is no pack in {listed(tasks)}; name another folder with --tasks-dir")
             if not chosen:
                 known = sorted({*folders, *(g for p in packs for g in p.card.groups), "all"})
                 raise UsageError(

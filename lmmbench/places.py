@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,24 @@ def _named(option: str | None, variable: str) -> Path | None:
     """A path that the user named. Raises UsageError when it is not there."""
     for value, how in ((option, "named on the command line"), (os.environ.get(variable), f"named by {variable}")):
         if value:
-            if not Path(value).exists():
-                raise UsageError(f"{value}, {how}, does not exist; correct the path")
-            return Path(value)
+            return _existing(value, how)
     return None
 
 
-def tasks_dir(option: str | None) -> Path:
-    found = _named(option, "LMMBENCH_TASKS")
+def _existing(value: str, how: str) -> Path:
+    if not Path(value).exists():
+        raise UsageError(f"{value}, {how}, does not exist; correct the path")
+    return Path(value)
+
+
+def tasks_dirs(options: Sequence[str]) -> tuple[Path, ...]:
+    """Where packs are looked for: every --tasks-dir, else the folders that LMMBENCH_TASKS names (with the system's path
+    separator between them), else ./tasks, else the shipped one."""
+    variable = os.environ.get("LMMBENCH_TASKS", "").split(os.pathsep)
+    named = [_existing(o, "named on the command line") for o in options if o]
+    named = named or [_existing(v, "named by LMMBENCH_TASKS") for v in variable if v]
     local = Path("tasks")
-    return found or (local if local.is_dir() else _shipped("tasks"))
+    return tuple(named) or (local if local.is_dir() else _shipped("tasks"),)
 
 
 def providers_file(option: str | None) -> Path:
@@ -54,12 +63,12 @@ def results_dir(option: str | None) -> Path:
 class Places:
     """The three places of a command."""
 
-    tasks: Path
+    tasks: tuple[Path, ...]
     providers: Path
     results: Path
 
     def __str__(self) -> str:
-        return f"tasks: {self.tasks} · providers: {self.providers} · results: {self.results}"
+        return f"tasks: {', '.join(map(str, self.tasks))} · providers: {self.providers} · results: {self.results}"
 
 
 def find_run(name: str, results: Path) -> Path:

@@ -132,11 +132,11 @@ def items_of(folder: Path, plan: Plan, chosen: Sequence[packs.Pack] | None) -> d
     return {(p.id, i.id): i for p in chosen for i in p.items if (p.id, i.id) in wanted}
 
 
-def planned_packs(plan: Plan, tasks_dir: Path | None) -> list[packs.Pack]:
-    """The packs that the plan names, from the tasks folder. Raises UsageError when one has changed since."""
-    if tasks_dir is None:
+def planned_packs(plan: Plan, tasks: packs.Folders | None) -> list[packs.Pack]:
+    """The packs that the plan names, from the tasks folders. Raises UsageError when one has changed since."""
+    if tasks is None:
         raise UsageError(f"the run {plan.run_id} has no items.parquet; name the folder of its packs with --tasks-dir")
-    folders = packs.find(tasks_dir)
+    folders = packs.find(tasks)
     chosen = []
     for pack_id, planned in plan.packs.items():
         folder = (
@@ -147,7 +147,7 @@ def planned_packs(plan: Plan, tasks_dir: Path | None) -> list[packs.Pack]:
         pack = packs.load(folder) if (folder / "card.yaml").is_file() else None
         if pack is None:
             raise UsageError(
-                f"the pack {pack_id!r} of this run is not in {tasks_dir}; name its folder with --tasks-dir"
+                f"the pack {pack_id!r} of this run is not in {packs.listed(tasks)}; name its folder with --tasks-dir"
             )
         if pack.sha != planned.sha:
             raise UsageError(

@@ -31,14 +31,16 @@ def models(providers: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def tasks(tasks_dir: Path) -> list[dict[str, Any]]:
+def tasks(folders: packs.Folders) -> list[dict[str, Any]]:
     """Every pack with its groups, counts and licence."""
     rows = []
-    for name, folder in packs.find(tasks_dir).items():
-        pack = packs.load(folder)
+    for name, folder in packs.find(folders).items():
+        card, there = packs.load_card(folder), not packs.awaits_import(folder)
+        active = packs.load(folder).active if there else ()
+        title = card.title if there else f"{card.title} (not imported: lmmbench import {name})"
         rows.append({
-            "task": name, "version": pack.card.version, "title": pack.card.title, "groups": list(pack.card.groups),
-            "items": len(pack.active), "strata": sorted({i.stratum for i in pack.active}), "licence": pack.card.licence,
+            "task": name, "version": card.version, "title": title, "groups": list(card.groups),
+            "items": len(active), "strata": sorted({i.stratum for i in active}), "licence": card.licence,
         })  # fmt: skip
     return rows
 

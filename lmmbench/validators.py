@@ -1,19 +1,24 @@
-"""Rules that a pack's items must keep; `lmmbench check` runs them all, offline.
+"""Rules that a pack's items must keep; `lmmbench check` runs them all, offline. One by one, with reasons: docs/rules.md.
 
 A rule is a function of a pack's items that yields a `Problem` for each breach. Rules see plain items and
 know nothing of models. The reasons behind them (position bias, length bias, leaks, normal forms) are the
-known flaws of published Korean benchmarks; docs/packs.md names them.
+known flaws of published Korean benchmarks.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+from lmmbench.doors import read_yaml
+from lmmbench.guessers import bound, closed, gold_index, guesses
+from lmmbench.hangul import initials, parts, rotated, squeeze, substituted
 from lmmbench.types import Item
 
 Problems = Iterator["Problem"]
@@ -27,10 +32,11 @@ _ALL_OR_NONE = re.compile(
 )
 _CONJOINING = re.compile(r"[ᄀ-ᇿꥠ-꥿ힰ-퟿]")
 _QUOTED_JOSA = re.compile(
-    r"[‘“『「'\"][^‘’“”『』「」'\"\n]*?([가-힣])[’”』」'\"](이라는|라는|을|를|은|는|과|와|이|가)(?=[\s,.?!]|$)"
+    r"[‘“『「'\"][^‘’“”『』「」'\"\n]*?([가-힣])[’”』」'\"]"
+    r"(이라는|라는|이라고|라고|이란|란|이나|나|이랑|랑|으로|로|을|를|은|는|과|와|이|가)(?=[\s,.?!]|$)"
 )
-_WITH_FINAL = {"을", "은", "과", "이", "이라는"}
-_INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
+_WITH_FINAL = {"을", "은", "과", "이", "이라는", "이라고", "이란", "이나", "이랑"}
+_OPEN_JOSA = re.compile(r"(?:을\(를\)|를\(을\)|은\(는\)|는\(은\)|이\(가\)|가\(이\)|과\(와\)|와\(과\)|\(으\)로)")
 _CANARY = re.compile(r"^canary:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
 
@@ -41,11 +47,6 @@ class Problem:
     item_id: str
     rule: str
     text: str
-
-
-def squeeze(text: str) -> str:
-    """NFC without white space: the form in which options and leaks are compared."""
-    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 def texts(item: Item) -> Iterator[str]:
@@ -61,14 +62,14 @@ def is_closed(item: Item) -> bool:
     return bool(item.options)
 
 
-def gold_index(item: Item) -> int:
-    """0-based index of the right option of a closed item."""
-    return int(item.targets[0]) - 1
+def stem(item: Item) -> str:
+    """What stands before the options, without white space."""
+    return squeeze(" ".join(item.fields.values()))
 
 
-def initials(word: str) -> str:
-    """초성 of each Hangul syllable; any other character stands for itself (Unicode 3.12, U+AC00 arithmetic)."""
-    return "".join(_INITIALS[(ord(c) - 0xAC00) // 588] if "가" <= c <= "힣" else c for c in squeeze(word))
+def lexeme(item: Item) -> str:
+    """The word that the item is about, "" where its cluster is no word: `lex:정구지` is 정구지."""
+    return item.cluster_id.removeprefix("lex:") if item.cluster_id.startswith("lex:") else ""
 
 
 # --- one item at a time ------------------------------------------------------------------------------
@@ -145,36 +146,148 @@ def canary(items: Sequence[Item]) -> Problems:
 
 
 def particles(items: Sequence[Item]) -> Problems:
-    """A particle after a quoted word agrees with its last syllable (을/를, 은/는, 이/가, 과/와)."""
+    """A particle after a quoted word agrees with its last syllable (을/를, 은/는, 이/가, 과/와, 으로/로 …), and none is
+    left open, as in 을(를)."""
     for item in items:
         for text in (*item.fields.values(), *item.options):
             for match in _QUOTED_JOSA.finditer(text):
-                final = (ord(match[1]) - 0xAC00) % 28 != 0
-                if final != (match[2] in _WITH_FINAL):
+                if not _agrees(match[1], match[2]):
                     yield Problem(item.id, "particle", f"particle does not agree: {match[0][-12:]!r}")
+            for left in _OPEN_JOSA.findall(text):
+                yield Problem(item.id, "particle", f"a particle is left open: {left!r}; write the one that fits")
+
+
+def _agrees(syllable: str, particle: str) -> bool:
+    final = parts(syllable)[2]
+    if particle in ("으로", "로"):
+        return (particle == "으로") == (final not in ("", "ㄹ"))
+    return bool(final) == (particle in _WITH_FINAL)
 
 
 def letters(items: Sequence[Item]) -> Problems:
-    """초성 and 야민정음 items are derivable: by U+AC00 arithmetic, by the declared table."""
+    """초성 and 야민정음 items are derivable: by U+AC00 arithmetic, by the declared table, by turning the paper."""
     for item in items:
-        shown = str(item.params.get("chosung", ""))
+        shown = squeeze(str(item.params.get("chosung", "")))
+        if shown and shown not in stem(item):
+            yield Problem(item.id, "chosung", f"the item declares {shown}, its text does not show it")
         for target in item.targets if shown else ():
-            if initials(target) != squeeze(shown):
+            if initials(target) != shown:
                 yield Problem(item.id, "chosung", f"초성 of {target!r} are {initials(target)}, the item shows {shown}")
         table = item.params.get("table")
-        if isinstance(table, list) and table and not any(_derives(item, t, table) for t in item.targets[:1]):
+        if isinstance(table, list) and table and not any(f in stem(item) for f in substituted(item.targets[0], table)):
             yield Problem(
                 item.id, "yamin", "the first target does not become a text of the source by the declared table"
             )
+        if item.params.get("rotation") and (rotated(item.targets[0]) or "\0") not in stem(item):
+            yield Problem(item.id, "yamin", "the first target, turned by 180 degrees, is no text of the source")
 
 
-def _derives(item: Item, target: str, table: Sequence[Sequence[str]]) -> bool:
-    """Some choice of the table's substitutions turns the target into a text that the source shows."""
-    shown = squeeze(" ".join(item.fields.values()))
-    forms = {squeeze(target)}
-    for plain, played in table:
-        forms |= {f.replace(plain, played) for f in forms} | {f.replace(plain, played, 1) for f in forms}
-    return any(f in shown for f in forms - {squeeze(target)})
+_STEP = re.compile(r"([가-힣][가-힣 ]*?)\s*→\s*([가-힣ㄱ-ㅎ][가-힣ㄱ-ㅎ ]*)")
+
+
+def arithmetic(items: Sequence[Item]) -> Problems:
+    """Evidence of kind arithmetic is right: `제곧내 → ㅈㄱㄴ` by 초성, `대박 → 머박 (대→머)` by the table in brackets, what
+    says 180도 by turning. What is written otherwise is left to readers."""
+    for item in items:
+        for e in item.provenance.evidence:
+            for said, became in _false_steps(e.quote) if e.kind == "arithmetic" else ():
+                yield Problem(item.id, "arithmetic", f"{said} does not become {became} by what the evidence says")
+
+
+def _false_steps(quote: str) -> Iterator[tuple[str, str]]:
+    for part in re.split(r"[,;](?![^(]*\))", quote):
+        outside, _, inside = part.partition("(")
+        table = _STEP.findall(inside)
+        for said, became in (map(squeeze, step) for step in _STEP.findall(outside)):
+            if re.fullmatch("[ㄱ-ㅎ]+", became):
+                if initials(said) != became:
+                    yield said, became
+            elif "180" in quote:
+                if rotated(said) != became:
+                    yield said, became
+            elif table and became not in substituted(said, table):
+                yield said, became
+
+
+def recall(items: Sequence[Item]) -> Problems:
+    """An item that nothing but a writer's knowledge backs is asked only if two blind passes agreed with its gold. So is
+    one whose best evidence is a lexicon's form, which says nothing of meaning, unless it asks for the region."""
+    for item in items:
+        if item.provenance.attestation == "recall" or (
+            item.provenance.attestation == "lexicon" and item.type != "region"
+        ):
+            agreed, passes = blind_passes(item)
+            if agreed < 2:
+                yield Problem(
+                    item.id,
+                    "recall",
+                    f"{agreed} of {passes} blind passes agreed, two must; ask again, or mark it disputed",
+                )
+
+
+def blind_passes(item: Item) -> tuple[int, int]:
+    """How many blind answers agreed with the gold, and how many there were."""
+    said = [c.get("agreed") is True for c in item.provenance.checks if c.get("kind") == "blind_answer"]
+    return sum(said), len(said)
+
+
+def lengths_apart(items: Sequence[Item]) -> Problems:
+    """Options are about as long as each other: within 30 % of their mean or two characters of it, so that no length stands out.
+    정답 없음 is as long as it is."""
+    for item in items:
+        sizes = [len(o) for o in item.options if squeeze(o) != squeeze(NO_ANSWER)]
+        mean = sum(sizes) / max(1, len(sizes))
+        if any(abs(size - mean) > max(2, 0.3 * mean) for size in sizes):
+            yield Problem(item.id, "length", f"options of {sizes} characters; keep each within 30 % of their mean")
+
+
+_SENTENCE = re.compile(r"[^.?!…]+[.?!…]?")
+_TURN = re.compile(r"“([^“”]+)”")
+_TO_ELDERS = re.compile(r"(?:습니다|습니까|십시오|으세요|하세요)[.?!…]?$")
+_TO_JUNIORS = re.compile(r"(?:느냐|했냐|하냐|거라|어라|려무나)[.?!…]?$")
+
+
+def speech_levels(items: Sequence[Item]) -> Problems:
+    """Within one quoted turn nobody is spoken to both up and down. Only endings that cannot be anything else are read, so
+    that musing aloud, quoting and dialect endings raise no alarm."""
+    for item in items:
+        for text in (*item.fields.values(), *item.options):
+            for turn in _TURN.findall(text):
+                sentences = [s.strip() for s in _SENTENCE.findall(turn)]
+                if any(map(_TO_ELDERS.search, sentences)) and any(map(_TO_JUNIORS.search, sentences)):
+                    yield Problem(item.id, "speech-level", f"one turn speaks both up and down: {turn[:30]!r}")
+
+
+@cache
+def dialect_words() -> Any:
+    """dialect_words.yaml: `several_regions`, `standard`, `legends`."""
+    return read_yaml(Path(__file__).with_name("dialect_words.yaml"))[0]
+
+
+_PARTICLES = "(?:을|를|이|가|은|는|도|만|로|에|랑|하고|다가)?"
+
+
+def regions(items: Sequence[Item]) -> Problems:
+    """A `region` item holds no word that several of its regions have, and is not about a standard word; a legend is
+    asked about in `reject` items only."""
+    words = dialect_words()
+    for item in items:
+        if item.type != "reject" and lexeme(item) in words["legends"]:
+            yield Problem(item.id, "region", f"{lexeme(item)} is a legend; only reject items may ask about it")
+        if item.type != "region":
+            continue
+        if lexeme(item) in words["standard"]:
+            yield Problem(item.id, "region", f"{lexeme(item)} is a standard word; it tells no region")
+        text = " ".join(item.fields.values())
+        for word, where in words["several_regions"].items():
+            if re.search(f"(?<![가-힣]){word}{_PARTICLES}(?![가-힣])", text) and _many(where, item.options):
+                known = "·".join(where) if isinstance(where, list) else f"{where} regions"
+                yield Problem(item.id, "region", f"{word} is known in {known}; leave it out, or ask for its meaning")
+
+
+def _many(where: int | list[str], options: Sequence[str]) -> bool:
+    """Whether more than one option may be right; where the regions are only counted, that cannot be ruled out."""
+    return isinstance(where, int) or sum(any(o.startswith(r) for r in where) for o in options) > 1
 
 
 # --- all items together ------------------------------------------------------------------------------
@@ -213,51 +326,53 @@ def duplicates(items: Sequence[Item]) -> Problems:
                 yield Problem(a.id, "duplicate", f"asks nearly the same as {b.id}")
 
 
-Solver = Callable[[Item], int]
+def lengths_of_golds(items: Sequence[Item]) -> Problems:
+    """Where one option is the longest, or the shortest, it is not the gold more often than chance and two standard errors
+    allow. Items where several are as long are left out: they would hide it."""
+    for what, extreme in (("longest", max), ("shortest", min)):
+        apart = [i for i in closed(items) if Counter(map(len, i.options))[extreme(map(len, i.options))] == 1]
+        hits = sum(len(i.options[gold_index(i)]) == extreme(map(len, i.options)) for i in apart)
+        if apart and hits / len(apart) > bound([1 / len(i.options) for i in apart]):
+            yield Problem(
+                "", "length", f"the gold is the {what} in {hits} of the {len(apart)} items that have one such option"
+            )
 
 
-def _overlap(item: Item) -> int:
-    stem = set(" ".join(item.fields.values()))
-    return max(
-        range(len(item.options)), key=lambda i: len(stem & set(item.options[i])) / max(1, len(set(item.options[i])))
-    )
+ANSWERED_IN_WORDS = ("rewrite", "expand", "restore", "produce")
 
 
-SOLVERS: dict[str, Solver] = {
-    "always first": lambda item: 0,
-    "longest": lambda item: max(range(len(item.options)), key=lambda i: len(item.options[i])),
-    "shortest": lambda item: min(range(len(item.options)), key=lambda i: len(item.options[i])),
-    "most overlap": _overlap,
-}
-"""Guessers that know no Korean. A pack that one of them can beat measures something else."""
+def giveaways(items: Sequence[Item]) -> Problems:
+    """No closed item of a word tells, in its question or its right option, what an open item of that word asks for."""
+    opened = [(i, set(_wanted(i)), stem(i)) for i in items if i.type in ANSWERED_IN_WORDS and not is_closed(i)]
+    for item in closed(items):
+        word, told = lexeme(item).removesuffix("다"), stem(item) + squeeze(item.options[gold_index(item)])
+        for other, wanted, source in opened:
+            if item.cluster_id == other.cluster_id or (len(word) > 1 and word in source):
+                for text in sorted(t for t in wanted if t in told and t not in source):
+                    yield Problem(other.id, "giveaway", f"{item.id} tells its answer {text!r}")
 
 
-def solver_scores(items: Iterable[Item]) -> dict[str, tuple[float, float, int]]:
-    """For each solver: share right, the bound chance + 2 standard errors, and the number of closed items."""
-    closed = [i for i in items if is_closed(i)]
-    if not closed:
-        return {}
-    chances = [1 / len(i.options) for i in closed]
-    error = math.sqrt(sum(c * (1 - c) for c in chances)) / len(closed)
-    bound = sum(chances) / len(closed) + 2 * error
-    return {
-        name: (sum(solve(i) == gold_index(i) for i in closed) / len(closed), bound, len(closed))
-        for name, solve in SOLVERS.items()
-    }
+def _wanted(item: Item) -> Iterator[str]:
+    """What an answer must hold: the key texts where there are some, else a whole target."""
+    groups = item.params.get("must")
+    texts = [t for group in groups for t in group] if isinstance(groups, list) else item.targets
+    return (squeeze(str(t)) for t in texts if len(squeeze(str(t))) > 1)
 
 
 def solvers(items: Sequence[Item]) -> Problems:
     """No heuristic solver beats chance by more than two standard errors."""
-    for name, (share, bound, n) in solver_scores(items).items():
-        if share > bound:
+    for name, guess in guesses(items).items():
+        if guess.share > guess.bound:
             yield Problem(
-                "", "solver", f"the solver {name!r} gets {share:.1%} of {n} closed items, {bound:.1%} is the most"
+                "",
+                "solver",
+                f"the solver {name!r} gets {guess.share:.1%} of {guess.n} closed items, {guess.bound:.1%} is the most",
             )
 
 
 RULES: tuple[Callable[[Sequence[Item]], Problems], ...] = (
-    normal_form, options_and_gold, no_leak, evidence, canary, particles, letters,
-    positions, clusters, duplicates, solvers,
+    normal_form, options_and_gold, no_leak, evidence, recall, canary, particles, speech_levels, letters, arithmetic,
+    regions, lengths_apart, lengths_of_golds, positions, clusters, giveaways, duplicates, solvers,
 )  # fmt: skip
 
 

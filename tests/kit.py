@@ -37,6 +37,10 @@ from lmmbench.types import Capabilities, Endpoint, Item, Media, Model, Provenanc
 ROOT = Path(__file__).parents[1]
 
 
+BLIND = {"kind": "blind_answer", "on": "2026-11-01", "by": "the tests", "agreed": True}
+"""A check: someone answered without the gold, and agreed with it."""
+
+
 def item(item_id: str, *, options: Sequence[str] = ("하나", "둘", "셋", "넷"), **more: Any) -> dict[str, Any]:
     """An item as a line of items.jsonl holds it: closed, or open with `options=()`. Its question names its id."""
     made: dict[str, Any] = {
@@ -45,7 +49,7 @@ def item(item_id: str, *, options: Sequence[str] = ("하나", "둘", "셋", "넷
         "options": list(options), "targets": ["1"] if options else [f"{item_id} 답"],
         "provenance": {
             "made_on": "2026-11-01", "made_by": "the tests", "claim": "made up",
-            "evidence": [{"kind": "recall", "ref": "made up"}], "attestation": "recall",
+            "evidence": [{"kind": "recall", "ref": "made up"}], "attestation": "recall", "checks": [BLIND, BLIND],
         },
     }  # fmt: skip
     return made | more

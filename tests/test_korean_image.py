@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -25,7 +25,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 from rapidfuzz.distance import Levenshtein
 
-from lmmbench import check, packs, show, validators
+from lmmbench import check, guessers, hangul, packs, show
 from lmmbench.canon import sha256
 from lmmbench.types import Item
 from packtools.korean_image import build, fonts, timetables
@@ -248,13 +248,17 @@ def in_order(item: Item) -> list[int]:
     return sorted(range(4), key=lambda n: (numbers_of(item.options[n]), item.options[n]))
 
 
-GUESSERS: dict[str, Callable[[Item], int]] = {
-    **validators.SOLVERS,
-    "most like the others": lambda i: min(range(4), key=lambda n: _apart(i, n)),
-    "least like the others": lambda i: max(range(4), key=lambda n: _apart(i, n)),
-    **{f"number {n + 1} in order": lambda i, n=n: in_order(i)[n] for n in range(4)},  # type: ignore[misc]
-}
-"""Guessers that see no picture. Wrong options are often made from the right one by one change, and it lies in their middle."""
+def other_rules() -> dict[str, guessers.Guesser]:
+    """Wrong options are often made from the right one by one change, and it lies in their middle."""
+    return {
+        "most like the others": lambda i, seen: [-_apart(i, n) for n in range(4)],
+        "least like the others": lambda i, seen: [_apart(i, n) for n in range(4)],
+        **{f"number {n + 1} in order": lambda i, seen, n=n: [k == in_order(i)[n] for k in range(4)] for n in range(4)},  # type: ignore[misc]
+    }
+
+
+GUESSERS = guessers.GUESSERS | other_rules()
+"""Guessers that see no picture."""
 
 
 @pytest.mark.parametrize("name", GUESSERS)
@@ -262,7 +266,8 @@ def test_no_guesser_beats_chance_without_the_picture(name: str) -> None:
     """Chance and two standard errors bound every rule of thumb, over all items and over those with numbers alone."""
     numbers = [i for i in BLIND.active if all(map(numbers_of, i.options))]
     for items in (BLIND.active, numbers):
-        right = sum(GUESSERS[name](i) == validators.gold_index(i) for i in items)
+        seen = Counter(o for i in items for o in set(map(hangul.squeeze, i.options)))
+        right = sum(guessers.earned(i, GUESSERS[name](i, seen)) for i in items)
         assert right / len(items) <= 0.25 + 2 * (0.25 * 0.75 / len(items)) ** 0.5
 
 
@@ -291,7 +296,7 @@ def test_no_gold_is_the_sum_of_two_other_options() -> None:
     assert len(won) == 4
     for i in won:
         amounts = [numbers_of(o)[0] for o in i.options]
-        gold = amounts.pop(validators.gold_index(i))
+        gold = amounts.pop(guessers.gold_index(i))
         assert gold not in {a + b for a, b in combinations(amounts, 2)}, i.id
 
 

@@ -16,15 +16,29 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 0: the nouns, the one table of faults, canonical bytes. They import nothing of ours.
     ("lmmbench", "types", "faults", "canon"),
     # 1: tools that know of no pack, no vendor and no run
-    ("net", "prompts", "stats", "files", "doors", "media", "money", "terminal", "retired", "policy"),
+    ("net", "prompts", "stats", "files", "doors", "media", "money", "terminal", "retired", "policy", "hangul"),
     # 2: what is asked, who is asked, how it is graded, and where all that lies
-    ("config", "packs", "validators", "scorers", "providers", "places", "archive"),
+    ("config", "packs", "validators", "guessers", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out
     ("alarms", "journal", "plan", "results", "runner"),
     # 4: what is read out of a run's files
     ("analysis",),
     # 5: what people call
-    ("progress", "bench", "check", "doctor", "show", "gate", "ci", "api", "cli", "__main__"),
+    (
+        "progress",
+        "bench",
+        "check",
+        "datasheet",
+        "seal",
+        "imports",
+        "doctor",
+        "show",
+        "gate",
+        "ci",
+        "api",
+        "cli",
+        "__main__",
+    ),
 )
 """Every module of lmmbench; a folder stands for all that is in it. `lmmbench` is the package's own __init__."""
 

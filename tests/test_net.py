@@ -324,7 +324,7 @@ class Tunnel:
 
     async def ask(self, monkeypatch: pytest.MonkeyPatch, userinfo: str = "") -> Response | Fault:
         """POST through it to a host that has no address of its own."""
-        http._proxy.cache_clear()
+        http.proxy_of.cache_clear()
         secure = await asyncio.start_server(self._secure, "127.0.0.1", 0, ssl=self._context())
         proxy = await asyncio.start_server(lambda r, w: self._connect(r, w, secure), "127.0.0.1", 0)
         async with secure, proxy, Sender() as sender:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHO = ("run_id", "model", "vendor", "family", "region")
-_ITEM = ("pack", "item_id", "stratum", "cluster_id", "pack_sha")
+_ITEM = ("pack", "item_id", "stratum", "type", "cluster_id", "pack_sha")
 _TEXT = ("status", "parse_status")
 _NUMBER = ("score", "latency_s", "ttft_s", "output_tokens", "input_tokens", "cost_usd")
 
@@ -46,6 +46,7 @@ class Items:
 
     pack: list[str]
     stratum: list[str]
+    type: list[str]
     cluster: NDArray[np.int64]
     chance: NDArray[np.float64]
     hangul: NDArray[np.int64]
@@ -144,11 +145,11 @@ def _items(known: dict[ItemKey, tuple[Any, ...]], folders: Sequence[Path]) -> It
     asked: dict[ItemKey, tuple[float, int]] = {}
     for folder in folders:
         asked |= _questions(folder)
-    strata, clusters, shas = zip(*known.values(), strict=True) if known else ((), (), ())
+    strata, types, clusters, shas = zip(*known.values(), strict=True) if known else ((), (), (), ())
     rank = {name: n for n, name in enumerate(sorted(set(clusters)))}
     about = [asked.get(key, (np.nan, 0)) for key in known]
     return Items(
-        pack=[pack for pack, _ in known], stratum=list(strata), cluster=np.array([rank[c] for c in clusters], np.int64),
+        pack=[pack for pack, _ in known], stratum=list(strata), type=list(types), cluster=np.array([rank[c] for c in clusters], np.int64),
         chance=np.array([a[0] for a in about], np.float64), hangul=np.array([a[1] for a in about], np.int64),
         pack_sha=dict(zip((pack for pack, _ in known), shas, strict=True)),
     )  # fmt: skip

@@ -24,6 +24,12 @@ WORDS: dict[str, dict[str, str]] = {
         "supported": "supported", "contradicted": "contradicted", "inconclusive": "inconclusive", "not measured": "not measured",
         "all": "all", "untestable": "no run can measure this", "local": "no local server was asked", "more": "and {n} more: --format json",
         "domestic_less_overseas": "domestic less overseas",
+        "evidence": "What the questions rest on (page: read for the item; recall: a writer's knowledge alone): {each}",
+        "pack": "pack", "public_part": "public", "sealed_part": "sealed", "gap": "gap", "p_holm": "p (Holm)", "least_gap": "least\ngap found",
+        "better_on_public": "better on public", "as_chance_allows": "as chance allows", "not_comparable": "not comparable",
+        "sealed_title": "Public and sealed parts: is the public part known by heart?",
+        "sealed_note": "gap: public less sealed in points, alike clusters compared; p: one-sided, lots drawn anew within stratum and type, Holm over all rows; "
+        "least gap found: a true gap of so many points is found 8 times in 10, a smaller one may not be",
     },
     "ko": {
         "model": "모델",
@@ -46,5 +52,11 @@ WORDS: dict[str, dict[str, str]] = {
         "supported": "뒷받침됨", "contradicted": "반박됨", "inconclusive": "판단 유보", "not measured": "측정 안 됨",
         "all": "전체", "untestable": "실행으로 잴 수 없음", "local": "로컬 서버에 물은 적 없음", "more": "외 {n}건: --format json",
         "domestic_less_overseas": "국내 − 해외",
+        "evidence": "문항의 근거(page: 그 문항을 위해 읽은 글, recall: 글쓴이의 지식뿐): {each}",
+        "pack": "묶음", "public_part": "공개", "sealed_part": "봉인", "gap": "차이", "p_holm": "p (Holm)", "least_gap": "찾을 수 있는\n최소 차이",
+        "better_on_public": "공개 쪽이 높음", "as_chance_allows": "우연 범위", "not_comparable": "비교 불가",
+        "sealed_title": "공개 부분과 봉인 부분: 공개된 문항을 외웠는가?",
+        "sealed_note": "차이: 같은 종류의 군집끼리 견준 공개 − 봉인(점); p: 층과 유형 안에서 제비를 다시 뽑은 단측 검정, 모든 행의 Holm 보정; "
+        "찾을 수 있는 최소 차이: 참된 차이가 그만큼이면 열에 여덟 번 찾아내며, 더 작으면 놓칠 수 있음",
     },
 }  # fmt: skip

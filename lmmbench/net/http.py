@@ -63,7 +63,7 @@ class Sender:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
         With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
         try:
-            place, proxy = _place(url), _proxy(url)
+            place, proxy = _place(url), proxy_of(url)
             request = _request(place, proxy, headers, body)
         except ValueError:
             raise Fault("config", "the endpoint's base_url or a header cannot be sent") from None
@@ -146,7 +146,7 @@ def _request(place: Place, proxy: str | None, headers: Mapping[str, str], body: 
 
 
 async def _direct(place: Place) -> Connection:
-    context = _system_certificates() if place.scheme == "https" else None
+    context = system_certificates() if place.scheme == "https" else None
     return await _open(place.host, place.port, context)
 
 
@@ -160,7 +160,7 @@ async def _open(host: str, port: int, context: ssl.SSLContext | None) -> Connect
 async def _through(proxy: str, place: Place) -> Connection:
     """A connection to the proxy, and for https a tunnel through it that the proxy cannot read (RFC 9110, section 9.3.6)."""
     parts = urlsplit(proxy)
-    context = _system_certificates() if parts.scheme == "https" else None
+    context = system_certificates() if parts.scheme == "https" else None
     connection = await _open(parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80), context)
     if place.scheme == "http":
         return connection
@@ -175,7 +175,7 @@ async def _through(proxy: str, place: Place) -> Connection:
         connection.close()
         kind = "config" if reply.status in (401, 403, 407) else "unreachable"
         raise Fault(kind, f"the proxy does not connect to the host (HTTP {reply.status}); check HTTPS_PROXY")
-    await connection.start_tls(_system_certificates(), place.host)
+    await connection.start_tls(system_certificates(), place.host)
     return connection
 
 
@@ -187,7 +187,7 @@ def _proxy_authorization(proxy: SplitResult) -> dict[str, str]:
 
 
 @cache
-def _proxy(url: str) -> str | None:
+def proxy_of(url: str) -> str | None:
     """The proxy that the environment (or the system) names for this URL, looked up once; none for this machine's own
     servers."""
     parts = urlsplit(url)
@@ -196,7 +196,7 @@ def _proxy(url: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme)
 
 
-def _system_certificates() -> ssl.SSLContext:
+def system_certificates() -> ssl.SSLContext:
     """The operating system's trust store, so that company proxies with their own certificates work."""
     import truststore
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import MAX_BODY, MAX_STREAM, _proxy, _system_certificates
+from lmmbench.net.http import MAX_BODY, MAX_STREAM, proxy_of, system_certificates
 from lmmbench.net.http1 import Headers, Response, Watch
 from lmmbench.net.keys import hide, without_key
 
@@ -110,8 +110,8 @@ class _Tap(httpx2.AsyncBaseTransport):
 
     def __init__(self, base_url: str) -> None:
         self._wire = httpx2.AsyncHTTPTransport(
-            verify=_system_certificates(),
-            proxy=_proxy(base_url),
+            verify=system_certificates(),
+            proxy=proxy_of(base_url),
             # limits are the gates' work: the pool must never queue behind their back
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
         )
