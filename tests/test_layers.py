@@ -20,11 +20,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 2: what is asked, who is asked, how it is graded, and where all that lies
     ("config", "packs", "validators", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out
-    ("alarms", "journal", "plan", "results", "runner"),
+    ("shards", "alarms", "journal", "plan", "results", "runner", "replay"),
     # 4: what is read out of a run's files
     ("analysis",),
     # 5: what people call
-    ("progress", "bench", "check", "doctor", "show", "gate", "ci", "api", "cli", "__main__"),
+    ("progress", "bench", "check", "cluster", "doctor", "show", "gate", "ci", "api", "cli", "__main__"),
 )
 """Every module of lmmbench; a folder stands for all that is in it. `lmmbench` is the package's own __init__."""
 
