@@ -244,22 +244,24 @@ def index(folder: Path, plan: Plan, writer: str = "*") -> Index:
 
 
 def union(plan: Plan, paths: Sequence[Path]) -> Index:
-    """What these journals say together: a record that stands in several counts once, and what is published does not
-    depend on the journals' order."""
+    """What these journals say together: a record of an ask that stands in several counts once, and what is published
+    does not depend on the journals' order. A mark speaks of its own journal."""
     found = Index()
     seen: set[int] = set()
     for path in paths:
         for offset, line in journals.lines(path):
-            if len(paths) > 1:
-                known, mark = len(seen), hash(line)
-                seen.add(mark)
-                if len(seen) == known:
-                    continue
             if (record := journals.parse(line)) is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
-            else:
+            elif len(paths) == 1 or record["t"] == "mark" or _is_new(line, seen):
                 note(found, plan, path, offset, record)
     return found
+
+
+def _is_new(line: bytes, seen: set[int]) -> bool:
+    """Whether a line was not seen before; hashes of 64 bits stand for lines."""
+    before = len(seen)
+    seen.add(hash(line))
+    return len(seen) > before
 
 
 def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
@@ -289,7 +291,7 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
         outcome.worst_usd = record.get("worst", 0.0)
         found.spent_usd += outcome.worst_usd
         return
-    outcome.open_intents = max(0, outcome.open_intents - 1)
+    outcome.open_intents -= record.get("status") != "unsupported"  # of that there was no intent
     outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
     if record["t"] == "fail" and not record.get("billed"):
         found.spent_usd -= outcome.worst_usd
@@ -304,16 +306,14 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
     rank = 3 if status == "refused" else rank
     if record["t"] == "done":
         _note_answer(found, record)
-    if rank > outcome.rank or (rank == outcome.rank and _takes_over(outcome, path, at)):
+    if rank > outcome.rank or (rank == outcome.rank and _takes_over(outcome, at)):
         outcome.path, outcome.offset, outcome.rank, outcome.at, outcome.status = path, offset, rank, at, status
 
 
-def _takes_over(outcome: Outcome, path: Path, at: str) -> bool:
-    """Whether a record decides instead of an equal one that was read before: of answers the first, of failures the
-    last. Within a journal its order says which that is, between journals the clock."""
-    if outcome.rank == 2:
-        return path == outcome.path or at >= outcome.at
-    return path != outcome.path and at < outcome.at
+def _takes_over(outcome: Outcome, at: str) -> bool:
+    """Whether a record decides instead of an equal one that was read before: of answers the first, of failures the last,
+    by the clock, since they may stand in different journals."""
+    return at >= outcome.at if outcome.rank == 2 else at < outcome.at
 
 
 def _note_answer(found: Index, record: Record) -> None:
