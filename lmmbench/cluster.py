@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 INSTALL = 'pip install "lmmbench[dask]"'
 CONNECT_S = 10
 PROGRESS_S = 10.0
+LEAVE_S = 20.0
+"""How long a stopped run waits for its shards; those that no worker has begun never answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def connect(address: str) -> Client:
     except ModuleNotFoundError:
         raise UsageError(f"--dask needs dask, which is not installed; run: {INSTALL}") from None
     try:
-        return Client(address, timeout=CONNECT_S, set_as_default=False, name="lmmbench")
+        return Client(address, timeout=CONNECT_S, name="lmmbench")
     except (OSError, ValueError, TypeError) as e:
         raise UsageError(
             f"no Dask scheduler answers at {address} ({e.__class__.__name__}); start one with: dask scheduler, or correct --dask",
@@ -152,10 +154,10 @@ def launch(client: Client, jobs: list[Job], say: Callable[[str], None]) -> tuple
     running = dict(_submitted(client, jobs))
     ended: dict[str, Ended] = {}
     with _signals() as caught:
-        shown, told = time.monotonic(), False
-        while running and len(caught) < 2:
-            if caught and not told:
-                told = True
+        shown, until = time.monotonic(), float("inf")
+        while running and len(caught) < 2 and time.monotonic() < until:
+            if caught and until == float("inf"):
+                until = time.monotonic() + LEAVE_S
                 stop.set()
                 say("stopping: asks on the wire may end; once more to leave at once")
             for name in _done(running):
@@ -170,21 +172,20 @@ def launch(client: Client, jobs: list[Job], say: Callable[[str], None]) -> tuple
 
 
 def _done(running: dict[str, Future]) -> list[str]:
-    """Who has ended within the next second."""
+    """Who has ended within the next moment."""
     from distributed import wait
 
     with contextlib.suppress(TimeoutError):
-        wait(list(running.values()), timeout=1, return_when="FIRST_COMPLETED")
+        wait(list(running.values()), timeout=0.2, return_when="FIRST_COMPLETED")
     return [name for name, future in running.items() if future.done()]
 
 
 def _submitted(client: Client, jobs: list[Job]) -> Iterator[tuple[str, Future]]:
-    """Each shard as one task that is nobody's to repeat, on a worker of its own where there are enough."""
-    places = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    for number, job in enumerate(jobs):
-        beside = {"workers": [places[number % len(places)]], "allow_other_workers": True} if places else {}
+    """Each shard as one task that the engine does not retry. On any worker: a task that prefers one is never run where
+    that one and all others are away for a moment."""
+    for job in jobs:
         name = f"lmmbench-{Path(job.folder).name}-{job.shard}-{secrets.token_hex(4)}"
-        yield job.shard, client.submit(work, asdict(job), key=name, pure=False, retries=0, **beside)
+        yield job.shard, client.submit(work, asdict(job), key=name, pure=False, retries=0)
 
 
 def _result(future: Future) -> Ended:

@@ -48,10 +48,22 @@ def split(run: Path, to: Path, of: int) -> Path:
     lines: dict[str, list[bytes]] = {writer: [] for writer in shards.writers(of)}
     for record in journal_of(run):
         key = None if record["t"] == "mark" else tuple(record[k] for k in ("model", "pack", "item", "trial"))
-        for writer in lines if key is None else [shards.writer_of(key, of)]:  # type: ignore[arg-type]
+        for writer in lines if key is None else [shards.writer_of(key, of)]:
             lines[writer].append(journal.line_of(record))
     for writer, found in lines.items():
         (folder / "journal" / f"{writer}.jsonl").write_bytes(b"".join(found))
+    return folder
+
+
+def as_one(run: Path, to: Path) -> Path:
+    """A copy of a run in shards as if it had been asked whole: all records in one journal."""
+    folder = to / run.name
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("*.parquet", "run.json", "*.jsonl"))
+    data = json.loads((folder / "plan.json").read_bytes())
+    del data["options"]["shards"]
+    (folder / "plan.json").write_text(json.dumps(data), encoding="utf-8", newline="\n")
+    records = [r for r in journal_of(run) if r["t"] != "mark"] + [r for r in journal_of(run) if r["t"] == "mark"]
+    (folder / "journal" / "main.jsonl").write_bytes(b"".join(map(journal.line_of, records)))
     return folder
 
 
