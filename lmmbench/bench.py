@@ -508,12 +508,12 @@ def publish(
     from lmmbench import results
     from lmmbench.analysis import matrix
 
+    found = found or results.index(folder, run_plan)  # what cannot be read changes nothing
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
     (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
     items = results.items_of(folder, run_plan, chosen)
-    found = found or results.index(folder, run_plan)
     counts, scored = results.publish_models(folder, run_plan, items, found)
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)

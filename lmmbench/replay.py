@@ -102,7 +102,7 @@ async def _write(writer: Writer, records: Iterable[Record], run_plan: Plan, lack
                 group = []
         await asyncio.gather(*map(writer.append, group))
         source = run_plan.options.get("replay_of")
-        stopped = {model: f"replay: {source} lacks {n} of its requests" for model, n in lacking.items()}
+        stopped = dict.fromkeys(lacking, f"replay: not in {source}")
         await writer.append({"t": "mark", "what": "end", "reason": "", "stopped": stopped, "at": _now()})
     finally:
         await writer.close()

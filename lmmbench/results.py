@@ -267,18 +267,22 @@ def _is_new(line: bytes, seen: set[int]) -> bool:
 def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
     """Take one record, which stands at `offset` of a journal, into the index. Raises UsageError for a journal that a
     later version wrote."""
-    schema = record.get("schema", journals.SCHEMA)
-    if schema > journals.SCHEMA or record["t"] not in journals.RECORDS:
-        what = f"schema {schema}" if schema > journals.SCHEMA else f"records of a kind {record['t']!r}"
-        raise UsageError(
-            f"{path} has {what}, and this version ({__version__}) reads journals of schema {journals.SCHEMA}; use the version "
-            "that wrote it"
-        )
     if record["t"] == "mark":
+        if (schema := record.get("schema", journals.SCHEMA)) > journals.SCHEMA:
+            raise _written_later(path, f"schema {schema}")
         # a start without an end is a crash: what an earlier session ended with says nothing of it
         found.ends[path.stem] = record if record["what"] == "end" else {}
+    elif record["t"] not in journals.RECORDS:
+        raise _written_later(path, f"records of a kind {record['t']!r}")
     elif record["model"] in plan.models:
         _note_ask(found, plan, path, offset, record)
+
+
+def _written_later(path: Path, what: str) -> UsageError:
+    return UsageError(
+        f"{path} has {what}, and this version ({__version__}) reads journals of schema {journals.SCHEMA}; use the version "
+        "that wrote it"
+    )
 
 
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
