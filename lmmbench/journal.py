@@ -166,6 +166,7 @@ def check_free(run: Path) -> None:
 def held(run: Path, writers: Iterable[str]) -> Iterator[None]:
     """Keep these writers out meanwhile, those that have not begun too. Raises UsageError (exit code 5) while one of
     them, or another that holds them, is at work."""
+    (run / "journal").mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         for writer in writers:
             stack.enter_context(_lock(run / "journal" / f"{writer}.lock"))
