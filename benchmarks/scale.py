@@ -57,11 +57,15 @@ def measured(folder: Path, items: int, models: int, shards: int) -> Size:
     merged, _ = perf.spend("-m", "lmmbench", "merge", pack.name, *where)
     packed = folder / "packed.tar.gz"
     perf.spend("-m", "lmmbench", "pack", pack.name, "--results", str(folder / "results"), "--to", str(packed))
-    sizes = [
-        sum(p.stat().st_size for p in run.glob(x)) for x in ("journal/*.jsonl", "items.parquet", "models/*.parquet")
-    ]
+
+    def size(pattern: str) -> int:
+        return sum(p.stat().st_size for p in run.glob(pattern))
+
     slowest = max(asked, key=lambda spent: spent.wall_s)
-    return Size(items * models, *sizes, packed.stat().st_size, slowest, merged)
+    return Size(
+        items * models, size("journal/*.jsonl"), size("items.parquet"), size("models/*.parquet"), packed.stat().st_size,
+        slowest, merged,
+    )  # fmt: skip
 
 
 def lines(one: Size, more_asks: Size, more_items: Size, shards: int) -> list[str]:
@@ -92,9 +96,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sizes = [(options.items, 1), (options.items, 4), (4 * options.items, 1)]
-        runs = [measured(Path(folder) / f"{n}", *size, options.shards) for n, size in enumerate(sizes)]
+        one, more_asks, more_items = (
+            measured(Path(folder) / f"{n}", *size, options.shards) for n, size in enumerate(sizes)
+        )
     print(f"{perf.machine()}; {options.items:,} items, {options.shards} shards")
-    print("\n".join(lines(*runs, options.shards)))
+    print("\n".join(lines(one, more_asks, more_items, options.shards)))
 
 
 if __name__ == "__main__":
