@@ -78,12 +78,13 @@ def alarms(words: Mapping[str, Mapping[str, Words]], cut: Mapping[str, list[str]
     WATCHED, each model's words; `cut`: for each model, the items whose prompt may have been cut."""
     found: list[dict[str, Any]] = []
     for what in WATCHED:
-        for model, said in words.get(what, {}).items():
-            if text := changed(what, said):
-                found.append({"model": model, "kind": what, "text": text, "answers": dict(said)})
-    for model, items in cut.items():
+        for model, said in sorted(words.get(what, {}).items()):
+            ordered = Counter(dict(sorted(said.items(), key=lambda x: (-x[1], x[0]))))
+            if text := changed(what, ordered):
+                found.append({"model": model, "kind": what, "text": text, "answers": dict(ordered)})
+    for model, items in sorted(cut.items()):
         text = (
-            f"the server may have cut {len(items)} prompts to its context (the first: {items[0]}); give it a longer one"
+            f"the server may have cut {len(items)} prompts to its context ({min(items)} is one); give it a longer one"
         )
         found.append({"model": model, "kind": "prompt_cut", "text": text, "answers": len(items)})
     return found

@@ -11,15 +11,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lmmbench import alarms, config, money, packs, plan, retired, runner
+from lmmbench import alarms, config, money, packs, plan, retired, runner, shards
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Writer
@@ -28,7 +29,7 @@ from lmmbench.net.limits import Gate
 from lmmbench.net.pace import START
 from lmmbench.places import Places
 from lmmbench.plan import Plan, PlannedModel, PlannedPack
-from lmmbench.types import Endpoint, Model
+from lmmbench.types import SCORED, Endpoint, Model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +68,9 @@ class Execution:
     dry_run: bool = False
     backoff_s: float = 0.5
     ci: bool = False
+    shard: shards.Shard | None = None
+    stopped: Callable[[], bool] | None = None
+    """Asked once a second, in a thread: whether somebody elsewhere wants the run to stop."""
 
 
 # --- choosing ----------------------------------------------------------------------------------------
@@ -107,6 +111,17 @@ def choose_models(
             url = config.base_url(model.endpoint, endpoint)
             chosen[name] = PlannedModel(model, replace(endpoint, base_url=url, base_url_env=""))
     return chosen, skipped
+
+
+def choose_among(named: str | None, old: Plan) -> dict[str, PlannedModel]:
+    """The models of an earlier run, or those of them that are named. Raises UsageError for a name that it lacks."""
+    wanted = [m.strip() for m in named.split(",") if m.strip()] if named is not None else list(old.models)
+    for name in wanted:
+        if name not in old.models:
+            raise UsageError(
+                f"the run {old.run_id!r} asked no {name!r}{nearest(name, old.models)}; it has {', '.join(old.models)}"
+            )
+    return {name: old.models[name] for name in wanted}
 
 
 def why_not(model: Model, endpoint: Endpoint) -> tuple[str, int]:
@@ -228,8 +243,9 @@ def _seconds(run_plan: Plan) -> float:
     )
 
 
-def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
-    """Counts and the worst case in tokens, dollars and bytes. `unknown` names keyed models without a price."""
+def estimate(run_plan: Plan, chosen: list[packs.Pack], shard: shards.Shard | None = None) -> Estimate:
+    """Counts and the worst case in tokens, dollars and bytes, for one shard if it is given. `unknown` names keyed models
+    without a price."""
     tokens_in = tokens_out = 0
     shares: dict[str, float] = {}
     unknown = []
@@ -238,7 +254,9 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     fed = _prompt_tokens(run_plan, chosen) if keyed else []
     for model_id, planned in keyed.items():
         costs = []
-        for prompt, answer in fed:
+        for ask, prompt, answer in fed:
+            if shard and not shard.holds((model_id, *ask)):
+                continue
             out = planned.model.most_output(answer)
             tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
             costs.append(money.worst(prompt, out, planned.model.price))
@@ -258,15 +276,16 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     )
 
 
-def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, int]]:
-    """(prompt tokens, answer cap) of every planned ask of one model."""
+def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[tuple[str, str, int], int, int]]:
+    """((pack, item, trial), prompt tokens, answer cap) of every planned ask of one model."""
     out = []
     for pack in chosen:
         wanted = set(run_plan.packs[pack.id].items)
         for item in pack.items:
             if item.id in wanted:
                 request = packs.request(pack, item, 0, seed=0, shuffled=False)
-                out += [(money.input_tokens(request), request.max_output_tokens)] * run_plan.repeats
+                tokens, cap = money.input_tokens(request), request.max_output_tokens
+                out += [((pack.id, item.id, trial), tokens, cap) for trial in range(run_plan.repeats)]
     return out
 
 
@@ -296,6 +315,31 @@ def check_money(e: Estimate, cap: float, allow_unknown: bool) -> None:
         )
 
 
+def cap_of(run_plan: Plan, chosen: list[packs.Pack], cap: float, shard: shards.Shard) -> float:
+    """A shard's part of the run's dollars: as much of the cap as its asks have of the worst case. The parts add up to
+    the cap, and no shard is short of what it may need while another has too much."""
+    whole = estimate(run_plan, chosen).cost_usd
+    return cap * estimate(run_plan, chosen, shard).cost_usd / whole if whole else cap
+
+
+def endpoint_of(planned: PlannedModel, how: Execution) -> Endpoint:
+    """The endpoint as this run, or this shard of it, may use it. What runs inside the machine is shared with nobody.
+    Raises UsageError when there is too little to share."""
+    endpoint = planned.endpoint
+    if how.concurrency:
+        endpoint = replace(endpoint, concurrency=how.concurrency)
+    if how.shard and config.is_remote(endpoint):
+        return shards.share(planned.model.endpoint, endpoint, how.shard)
+    return endpoint
+
+
+def check_shares(run_plan: Plan, how: Execution) -> None:
+    """Raises UsageError when the limits are too small to be shared by the run's shards."""
+    for shard in shards.all_of(run_plan.shards)[:1]:
+        for planned in run_plan.models.values():
+            endpoint_of(planned, replace(how, shard=shard))
+
+
 def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
     """Make the run's folder. Raises UsageError: 2 when it cannot be written or another run took the name meanwhile, 4
     when the disk is too small; nothing is left behind then."""
@@ -312,7 +356,7 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
         (folder / "journal").mkdir(exist_ok=True)
         probe = folder / ".write-test"
         probe.write_bytes(b"x")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another shard may have tried too
     except FileExistsError:
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}") from None
     except OSError as e:
@@ -329,7 +373,7 @@ def gates_of(run_plan: Plan, how: Execution) -> dict[str, Gate]:
     """The gate of each endpoint of a plan. Endpoints of one account share one, with the lowest of their limits."""
     accounts: dict[tuple[str, ...], dict[str, Endpoint]] = {}
     for planned in run_plan.models.values():
-        name, endpoint = planned.model.endpoint, planned.endpoint
+        name, endpoint = planned.model.endpoint, endpoint_of(planned, how)
         accounts.setdefault(_account(name, endpoint), {})[name] = endpoint
     return {name: gate for same in accounts.values() for gate in [_gate(same, how)] for name in same}
 
@@ -346,7 +390,7 @@ PAUSE = 10
 
 def _gate(same: dict[str, Endpoint], how: Execution) -> Gate:
     first, *_ = endpoints = list(same.values())
-    ceiling = how.concurrency or min(e.concurrency for e in endpoints)
+    ceiling = min(e.concurrency for e in endpoints)
     return Gate(
         replace(
             first, concurrency=ceiling, rpm=_lowest(e.rpm for e in endpoints), tpm=_lowest(e.tpm for e in endpoints)
@@ -373,12 +417,13 @@ def execute(
     every outcome."""
     from lmmbench import results
 
-    path = folder / "journal" / "main.jsonl"
+    path = folder / "journal" / f"{how.shard.writer if how.shard else shards.MAIN}.jsonl"
     writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
-    found = results.index(folder, run_plan)
-    # thousands of live tasks and records are no garbage: the collector need not look at them again and again
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
+    if threading.current_thread() is threading.main_thread():  # else the process is somebody else's
+        # thousands of live tasks and records are no garbage: the collector need not look at them again and again
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
     return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
 
 
@@ -400,7 +445,7 @@ async def _execute(
             todo = runner.pending(
                 chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
                 repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
-                stream=run_plan.stream,
+                stream=run_plan.stream, shard=how.shard,
             )  # fmt: skip
             lanes.append(
                 runner.Lane(
@@ -409,7 +454,7 @@ async def _execute(
                     provider,
                     gates[planned.model.endpoint],
                     todo,
-                    run_plan.asks,
+                    sum(map(how.shard.holds, run_plan.keys(model_id))) if how.shard else run_plan.asks,
                     answered_before=before[model_id],
                     said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
                     cut=len(found.cut.get(model_id, ())),
@@ -424,13 +469,18 @@ async def _execute(
         )
         caught = _on_signals(asking)
         watcher = asyncio.create_task(watch(lanes, console, live=console.is_terminal and not how.ci))
-        preparing = asyncio.create_task(_prepare_meanwhile(asking, folder, run_plan, chosen))
+        beside = [watcher]
+        if how.stopped:
+            beside.append(asyncio.create_task(_stop_from_elsewhere(how.stopped, asking)))
+        # a shard publishes nothing
+        preparing = [] if how.shard else [asyncio.create_task(_prepare_meanwhile(asking, folder, run_plan, chosen))]
         try:
             await asking.run()
         finally:
-            watcher.cancel()
+            for task in beside:
+                task.cancel()
             asking.answered.set()
-            await asyncio.gather(watcher, preparing, return_exceptions=True)
+            await asyncio.gather(*beside, *preparing, return_exceptions=True)
             with contextlib.suppress(JournalError):
                 await writer.close()
     return asking.stop_reason, caught[0] if caught else 0
@@ -456,9 +506,17 @@ def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
         results.publish_items(folder, run_plan, chosen)
 
 
+async def _stop_from_elsewhere(stopped: Callable[[], bool], asking: runner.Runner) -> None:
+    while not await asyncio.to_thread(stopped):  # noqa: ASYNC110 (who is asked is not of this loop)
+        await asyncio.sleep(1)
+    asking.stop("interrupted")
+
+
 def _on_signals(asking: runner.Runner) -> list[int]:
     """Ctrl-C, SIGTERM and a closed terminal stop the run in good order. Returns the list that signals are noted in."""
     caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # signals are the business of whose process it is
+        return caught
     loop = asyncio.get_running_loop()
 
     def stop(number: int) -> None:
@@ -501,12 +559,12 @@ def publish(
     from lmmbench import results
     from lmmbench.analysis import matrix
 
+    found = found or results.index(folder, run_plan)  # what cannot be read changes nothing
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
     (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
     items = results.items_of(folder, run_plan, chosen)
-    found = found or results.index(folder, run_plan)
     counts, scored = results.publish_models(folder, run_plan, items, found)
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
@@ -532,12 +590,68 @@ def git_sha() -> str:
 
 def exit_code(published: Published, caught: int, stop_reason: str, min_coverage: float) -> int:
     """The run's exit code, from what is on the disk."""
+    covered = [m["coverage"] for m in published.manifest["models"].values()]
+    return _exit_code(covered, caught, stop_reason, min_coverage)
+
+
+def _exit_code(covered: list[float | None], caught: int, stop_reason: str, min_coverage: float) -> int:
     if caught:
         return 128 + caught
-    covered = [m["coverage"] for m in published.manifest["models"].values()]
     if not any(covered) or stop_reason == "disk":
         return 4
     return 3 if any(c is not None and c < min_coverage for c in covered) else 0
+
+
+# --- shards ------------------------------------------------------------------------------------------
+
+
+def shard_counts(found: Index, run_plan: Plan, shard: shards.Shard) -> dict[str, Counter[str]]:
+    """The shard's asks of each model by status, from its journal's index."""
+    return {
+        model_id: Counter(
+            found.outcomes[key].status if key in found.outcomes else "skipped"
+            for key in run_plan.keys(model_id)
+            if shard.holds(key)
+        )
+        for model_id in run_plan.models
+    }
+
+
+def counts_text(counts: dict[str, Counter[str]]) -> str:
+    """`sim-a: error 1 · ok 12; sim-b: ok 13`."""
+    return "; ".join(
+        f"{m}: {' · '.join(f'{s} {n}' for s, n in sorted(c.items())) or 'no asks'}" for m, c in counts.items()
+    )
+
+
+def shard_exit_code(counts: Iterable[Counter[str]], caught: int, stop_reason: str, min_coverage: float) -> int:
+    """As of a run, of what it holds; a shard that holds nothing is done."""
+    from lmmbench import results
+
+    able = [c for c in counts if set(c) - {"unsupported"}]
+    covered = [results.coverage(c, sum(c[status] for status in SCORED)) for c in able]
+    return _exit_code(covered or [1.0], caught, stop_reason, min_coverage)
+
+
+def left(folder: Path, run_plan: Plan, found: Index) -> list[str]:
+    """One sentence for each shard that has not answered all it holds; nothing for a run that is whole."""
+    open_asks = Counter(
+        shards.number_of(key, run_plan.shards)
+        for model_id in run_plan.models
+        for key in run_plan.keys(model_id)
+        if key not in found.outcomes or found.outcomes[key].rank < 3
+    )
+    return [
+        f"shard {shard} {_how_ended(found.ends.get(shard.writer))}: {open_asks[shard.number]} asks without an answer"
+        for shard in shards.all_of(run_plan.shards)
+        if open_asks[shard.number]
+    ]
+
+
+def _how_ended(end: dict[str, Any] | None) -> str:
+    if end is None:
+        return "has not begun"
+    return f"ended ({end['reason'] or 'all asked'})" if end else "was cut off"
 
 
 def places_of(tasks: Sequence[str], providers: str | None, results: str | None) -> Places:

@@ -18,15 +18,17 @@ from lmmbench.faults import UsageError
 from lmmbench.terminal import visible
 
 if TYPE_CHECKING:
+    from distributed import Client
     from rich.console import Console
 
     from lmmbench.analysis.views import Sheet
-    from lmmbench.bench import Execution, Published, RunOptions
+    from lmmbench.bench import Execution, Published
     from lmmbench.doctor import Finding
     from lmmbench.gate import Baselines
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
     from lmmbench.results import Index
+    from lmmbench.shards import Shard
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 2 usage, config or pack invalid (nothing was spent)
@@ -172,6 +174,16 @@ def _duration(_ctx: click.Context, _param: click.Parameter, text: str | None) ->
     return seconds
 
 
+_min_coverage = click.option(
+    "--min-coverage",
+    callback=_number,
+    type=click.FloatRange(0, 1),
+    default=0.98,
+    show_default=True,
+    help="Below it for any model: exit code 3.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, message="lmmbench %(version)s")
 def cli() -> None:
@@ -221,6 +233,14 @@ def cli() -> None:
 @click.option("--stream", is_flag=True, help="Ask for streams: the time to the first token of each answer is measured.")
 @click.option("--run-id", metavar="ID", help="Name of the new run.")
 @click.option(
+    "--shard", metavar="I/N", help="Ask only part I of N; needs --run-id, the same for all. `lmmbench merge` publishes."
+)
+@click.option("--dask", metavar="ADDRESS", help="Carry out the run in shards on this Dask cluster.")
+@click.option("--shards", type=click.IntRange(1, 100_000), help="With --dask: how many shards. Default: one a worker.")
+@click.option(
+    "--replay", metavar="RUN", help="Take the answers of RUN and ask nothing: for new packs and scorers. Needs no key."
+)
+@click.option(
     "--resume", metavar="RUN", help="Finish a run: ask what is error, invalid or skipped; never what was answered."
 )
 @click.option(
@@ -229,14 +249,7 @@ def cli() -> None:
     help="Asks in flight per endpoint, fixed, instead of a number that adapts.",
 )
 @click.option("--deadline", callback=_duration, metavar="TIME", help="Stop after so long (90s, 30m, 2h).")
-@click.option(
-    "--min-coverage",
-    callback=_number,
-    type=click.FloatRange(0, 1),
-    default=0.98,
-    show_default=True,
-    help="Below it for any model: exit code 3.",
-)
+@_min_coverage
 @click.option(
     "--max-cost",
     callback=_number,
@@ -258,62 +271,126 @@ def run(ctx: click.Context, /, **given: Any) -> int:
     lmmbench run --tasks korean --limit 36 --models a,b  a quick look
     lmmbench run --resume latest                         finish what was interrupted
     """
-    from lmmbench import bench
+    from lmmbench import bench, shards
 
+    shard = shards.parse(given["shard"]) if given["shard"] else None
     execution = bench.Execution(
         concurrency=given["concurrency"], deadline_s=given["deadline"], min_coverage=given["min_coverage"],
         max_cost=given["max_cost"], allow_unknown_cost=given["allow_unknown_cost"], dry_run=given["dry_run"],
-        ci=given["ci"],
+        ci=given["ci"], shard=shard,
     )  # fmt: skip
+    explicit = {k for k in given if ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE}
+    _check_combination(explicit)
     where = bench.places_of(given["tasks_dirs"], given["providers"], given["results"])
     _say(str(where))
-    explicit = {k for k in given if ctx.get_parameter_source(k) is click.core.ParameterSource.COMMANDLINE}
-    if given["resume"]:
-        folder, run_plan, chosen = _resumed(given, explicit, where)
-    else:
-        if not given["tasks"]:
-            raise UsageError("--tasks names what to ask; try: lmmbench run --tasks korean")
-        options = bench.RunOptions(
-            given["tasks"], given["models"], given["limit"], given["repeats"], given["seed"], given["option_order"],
-            given["min_attestation"], given["stream"],
-        )  # fmt: skip
-        folder, run_plan, chosen = _planned(options, given["run_id"], where, given["dry_run"])
-    return _carry_out(folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"])
+    with contextlib.ExitStack() as stack:
+        client, of = None, shard.of if shard else 0
+        if given["dask"]:
+            from lmmbench import cluster
+
+            client = stack.enter_context(cluster.connect(given["dask"]))
+            of = given["shards"] or len(cluster.workers(client))
+        if given["resume"]:
+            folder, run_plan, chosen = _resumed(given, explicit, where, shard)
+        elif given["replay"]:
+            folder, run_plan, chosen = _replayed(given, explicit, where, of)
+        else:
+            folder, run_plan, chosen = _planned(given, where, of)
+        if run_plan.options.get("replay_of"):
+            return _replay(folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"])
+        return _carry_out(
+            folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"], client=client
+        )
 
 
-def _planned(
-    options: RunOptions, run_id: str | None, where: places.Places, dry_run: bool
-) -> tuple[Path, Plan, list[Pack]]:
-    from lmmbench import bench, config, packs, plan
+_EXCLUDING = (
+    ("run_id", "resume", "--run-id names a new run and --resume an old one"),
+    ("shard", "dask", "--shard asks one part here and --dask all parts elsewhere"),
+    ("replay", "dask", "--replay asks nothing and --dask asks elsewhere"),
+    ("replay", "resume", "--replay begins a new run, and a replayed run that is resumed is replayed on"),
+)
+
+
+def _check_combination(explicit: set[str]) -> None:
+    for one, other, why in _EXCLUDING:
+        if {one, other} <= explicit:
+            raise UsageError(f"{why}; give one of them")
+    if "shard" in explicit and not explicit & {"run_id", "resume"}:
+        raise UsageError("--shard needs --run-id ID, the same for all shards, so that they find each other")
+    if "shards" in explicit and "dask" not in explicit:
+        raise UsageError("--shards goes with --dask; to ask one part here, use --shard I/N")
+
+
+def _new_folder(run_id: str | None, where: places.Places, joins: bool) -> Path:
+    """Where a new run goes. `joins`: another shard may have begun it."""
+    from lmmbench import config, plan
     from lmmbench.journal import check_free
 
-    cfg = config.load(where.providers)
     if run_id is not None:
         config.check_id(run_id, "run")
     if run_id == "latest":
         raise UsageError("a run cannot be called 'latest', which always means the newest; choose another --run-id")
     folder = where.results / (run_id or plan.new_run_id())
-    if (folder / "plan.json").exists():
-        check_free(folder / "journal" / "main.jsonl")
+    if (folder / "plan.json").exists() and not joins:
+        check_free(folder)
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}")
-    if folder.exists():
+    begun = joins and not any(p.name != "journal" and not p.name.startswith(".") for p in folder.glob("*"))
+    if folder.exists() and not begun and not (folder / "plan.json").exists():
         raise UsageError(f"{folder} exists and is no run; remove it, or choose another --run-id")
+    return folder
+
+
+def _planned(given: dict[str, Any], where: places.Places, of: int) -> tuple[Path, Plan, list[Pack]]:
+    from lmmbench import bench, config, packs
+
+    if not given["tasks"]:
+        raise UsageError("--tasks names what to ask; try: lmmbench run --tasks korean")
+    options = bench.RunOptions(**{name: given[name] for name in _PLANNING})
+    cfg = config.load(where.providers)
+    folder = _new_folder(given["run_id"], where, bool(given["shard"]))
     chosen = packs.select(options.tasks, where.tasks)
-    models, skipped = bench.choose_models(options.models, cfg, keys=not dry_run)
+    # on a cluster the workers have the keys
+    models, skipped = bench.choose_models(options.models, cfg, keys=not given["dry_run"] and not given["dask"])
     for name, reason in skipped.items():
         _say(f"skipped {name}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)
     run_plan.options["max_cost_usd"] = cfg.defaults.max_cost_usd  # the option, if given, takes its place
+    run_plan.options.update({"shards": of} if of else {})
     return folder, run_plan, chosen
 
 
-def _resumed(given: dict[str, Any], explicit: set[str], where: places.Places) -> tuple[Path, Plan, list[Pack]]:
+def _replayed(
+    given: dict[str, Any], explicit: set[str], where: places.Places, of: int
+) -> tuple[Path, Plan, list[Pack]]:
+    """The plan of a run that takes the answers of another: what is not said is as it was there."""
+    from lmmbench import bench, packs, plan
+
+    source = places.find_run(given["replay"], where.results)
+    old = plan.load(source)
+    settled = {name: given[name] if name in explicit else old.options.get(name, given[name]) for name in _PLANNING}
+    options = bench.RunOptions(**settled)
+    folder = _new_folder(given["run_id"], where, bool(given["shard"]))
+    models = bench.choose_among(options.models if "models" in explicit else None, old)
+    chosen = packs.select(options.tasks, where.tasks)
+    run_plan = bench.make_plan(options, folder.name, models, chosen)
+    run_plan.options.update({"shards": of} if of else {}, replay_of=old.run_id, replay=str(source.resolve()))
+    return folder, run_plan, chosen
+
+
+_PLANNING = ("tasks", "models", "limit", "repeats", "seed", "option_order", "min_attestation", "stream")
+"""Options that shape the plan: the fields of RunOptions."""
+
+
+def _resumed(
+    given: dict[str, Any], explicit: set[str], where: places.Places, shard: Shard | None
+) -> tuple[Path, Plan, list[Pack]]:
     """The plan of an existing run. Options given again must agree with it."""
     from lmmbench import plan, results
 
     folder = places.find_run(given["resume"], where.results)
     run_plan = plan.load(folder)
-    for name in explicit & {"tasks", "models", "limit", "repeats", "seed", "option_order", "min_attestation"}:
+    _check_split(run_plan, shard, given)
+    for name in explicit & (set(_PLANNING) - {"stream"}):
         if given[name] != run_plan.options.get(name):
             raise UsageError(
                 f"--{name.replace('_', '-')} {given[name]} differs from the run's {'none' if run_plan.options.get(name) is None else run_plan.options[name]}; "
@@ -321,18 +398,27 @@ def _resumed(given: dict[str, Any], explicit: set[str], where: places.Places) ->
             )
     if given["stream"] and not run_plan.stream:
         raise UsageError("--stream differs from the run, which does not stream; leave it out, or start a new run")
-    if "run_id" in explicit:
-        raise UsageError("--run-id names a new run and --resume an old one; give one of them")
     return folder, run_plan, results.planned_packs(run_plan, where.tasks)
 
 
-def _carry_out(
-    folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str, *, new: bool
-) -> int:
-    from dataclasses import replace
+def _check_split(run_plan: Plan, shard: Shard | None, given: dict[str, Any]) -> None:
+    """A run is finished in the parts in which it was begun: else an ask could be on its way twice."""
+    of, name = run_plan.shards, run_plan.run_id
+    is_split = f"the run {name!r} is split into {of} shards" if of else f"the run {name!r} is not split into shards"
+    if (shard and shard.of != of) or given["shards"] not in (None, of) or (given["dask"] and not of):
+        how = f"--shard I/{of}, or --dask" if of else f"--resume {name} alone"
+        raise UsageError(f"{is_split}; finish it with {how}, or start a new run")
+    if of and not shard and not given["dask"]:
+        raise UsageError(
+            f"{is_split}; finish each that is not done with --resume {name} --shard I/{of}, or all with --dask"
+        )
 
+
+def _carry_out(
+    folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str, *, new: bool,
+    client: Client | None = None,
+) -> int:  # fmt: skip
     from lmmbench import bench
-    from lmmbench.journal import JournalError
 
     expected = bench.estimate(run_plan, chosen)
     _say(f"{folder.name}: {', '.join(run_plan.models)} · {bench.estimate_text(expected)}")
@@ -346,19 +432,46 @@ def _carry_out(
         _out(f"dry run: {bench.estimate_text(expected)}; nothing was sent")
         return 0
     bench.check_money(expected, cap, allowed)
-    _check_keys(run_plan)
+    bench.check_shares(run_plan, how)
+    if not client:
+        _check_keys(run_plan)
     for text in bench.warnings(run_plan):
         _say(f"warning: {text}")
-    bench.prepare_folder(folder, expected.disk_bytes, new=new)
+    bench.prepare_folder(folder, expected.disk_bytes, new=new and not how.shard)
     if new:
-        _save_plan(run_plan, folder)
-    caught, reason, found = 0, "disk", None
+        run_plan = _save_plan(run_plan, folder, how.shard)
+    if client:
+        return _on_cluster(client, folder, run_plan, chosen, how, where, lang, cap)
+    reason, caught, found = _asked(folder, run_plan, chosen, how, cap)
+    if how.shard:
+        return _shard_end(folder, run_plan, how.shard, reason, caught, how.min_coverage)
+    return _finish(folder, run_plan, chosen, how, where, lang, reason, caught, found)
+
+
+def _asked(
+    folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, cap: float
+) -> tuple[str, int, Index | None]:
+    """Ask. Returns why it stopped, the signal or 0, and the journal's index, None where the disk refused."""
+    from dataclasses import replace
+
+    from lmmbench import bench
+    from lmmbench.journal import JournalError
+
+    mine = bench.cap_of(run_plan, chosen, cap, how.shard) if how.shard else cap
     try:
-        reason, caught, found = bench.execute(
-            folder, run_plan, chosen, replace(how, max_cost=cap), _console(stderr=True)
-        )
+        return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True))
     except JournalError as e:
-        _say(f"lmmbench: {e}; free some space, then: {_resume(folder)}")
+        _say(f"lmmbench: {e}; free some space, then: {_resume(folder, str(how.shard or ''))}")
+    return "disk", 0, None
+
+
+def _finish(
+    folder: Path, run_plan: Plan, chosen: list[Pack] | None, how: Execution, where: places.Places, lang: str,
+    reason: str, caught: int, found: Index | None,
+) -> int:  # fmt: skip
+    """Publish, print, and say how it went."""
+    from lmmbench import bench
+
     try:
         published = _published(folder, run_plan, chosen, where, found)
     except KeyboardInterrupt:
@@ -367,7 +480,7 @@ def _carry_out(
         )
         return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
-    _report(published, folder, code, reason, lang)
+    _report(published, folder, code, reason, lang, run_plan.shards)
     if how.ci:
         from lmmbench import ci
 
@@ -380,28 +493,117 @@ def _cap(how: Execution, run_plan: Plan) -> float:
     return how.max_cost if how.max_cost is not None else float(run_plan.options.get("max_cost_usd", 5.0))
 
 
-def _resume(folder: Path) -> str:
-    """The command that finishes a run, wherever its results are."""
+def _shard_end(folder: Path, run_plan: Plan, shard: Shard, reason: str, caught: int, min_coverage: float) -> int:
+    """What a shard has to say; it publishes nothing."""
+    from lmmbench import bench, results
+
+    counts = bench.shard_counts(results.index(folder, run_plan, shard.writer), run_plan, shard)
+    code = bench.shard_exit_code(counts.values(), caught, reason, min_coverage)
+    _say(f"shard {shard}: {bench.counts_text(counts)}" + (f" · {reason}" if reason else ""))
+    if code:
+        _say(f"to ask what is left: {_resume(folder, str(shard))}")
+    _say(f"when all shards are done: lmmbench merge {_run_name(folder)}")
+    _out(f"run: {folder}")
+    return code
+
+
+def _on_cluster(
+    client: Client, folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str,
+    cap: float,
+) -> int:  # fmt: skip
+    from lmmbench import cluster, results, shards
+
+    jobs = [
+        cluster.Job(
+            str(folder.resolve()), [str(t.resolve()) for t in where.tasks], {p.id: str(p.folder.resolve()) for p in chosen}, str(shard),
+            how.concurrency, how.deadline_s, how.min_coverage, cap, f"lmmbench-stop-{run_plan.run_id}-{os.urandom(4).hex()}",
+        )
+        for shard in shards.all_of(run_plan.shards)
+    ]  # fmt: skip
+    ended, caught = cluster.launch(client, jobs, _say)
+    broken = [f"shard {name}: {x.text}" for name, x in ended.items() if x.code not in (0, 3)]
+    for text in broken:
+        _say(f"lmmbench: {text}")
+    if any(x.code == 2 for x in ended.values()) and not results.index(folder, run_plan).outcomes:
+        raise UsageError(f"nothing was asked: {broken[0]}")
+    return _merged(folder, run_plan, chosen, how, where, lang, caught)
+
+
+def _merged(
+    folder: Path,
+    run_plan: Plan,
+    chosen: list[Pack] | None,
+    how: Execution,
+    where: places.Places,
+    lang: str,
+    caught: int = 0,
+) -> int:
+    """Publish what all shards have, and say what is missing. Nobody may write meanwhile."""
+    from lmmbench import bench, results, shards
+    from lmmbench.journal import held
+
+    with held(folder, shards.writers(run_plan.shards)):
+        found = results.index(folder, run_plan)
+        for text in bench.left(folder, run_plan, found):
+            _say(text)
+        return _finish(folder, run_plan, chosen, how, where, lang, "", caught, found)
+
+
+def _replay(
+    folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str, *, new: bool
+) -> int:
+    """A run that takes the answers of another one. Asks nothing."""
+    from lmmbench import bench, plan, replay
+    from lmmbench.journal import check_free
+
+    source = places.find_run(str(run_plan.options["replay"]), where.results)
+    check_free(source)
+    answers = replay.held(source, plan.load(source))
+    there, lacking = replay.count(run_plan, chosen, answers)
+    _say(f"{folder.name}: {source.name} settles {there:,} of {there + lacking:,} asks; nothing is asked")
+    if how.dry_run:
+        _out("dry run: nothing was written")
+        return 0
+    bench.prepare_folder(folder, there * bench.BYTES_PER_ASK, new=new and not how.shard)
+    if new:
+        run_plan = _save_plan(run_plan, folder, how.shard)
+    replay.replay(folder, run_plan, chosen, answers, how.shard)
+    if how.shard:
+        return _shard_end(folder, run_plan, how.shard, "", 0, how.min_coverage)
+    return _finish(folder, run_plan, chosen, how, where, lang, "", 0, None)
+
+
+def _run_name(folder: Path) -> str:
+    """A run as a command names it, wherever its results are."""
     import shlex
 
-    name = folder.name if folder.parent == places.results_dir(None) else shlex.quote(str(folder))
-    return f"lmmbench run --resume {name}"
+    return folder.name if folder.parent == places.results_dir(None) else shlex.quote(str(folder))
 
 
-def _save_plan(run_plan: Plan, folder: Path) -> None:
-    """The plan is on the disk before anything is asked; a folder without one is not left behind."""
+def _resume(folder: Path, shard: str = "") -> str:
+    """The command that finishes a run, or a shard of it."""
+    return f"lmmbench run --resume {_run_name(folder)}" + (f" --shard {shard}" if shard else "")
+
+
+def _save_plan(run_plan: Plan, folder: Path, shard: Shard | None) -> Plan:
+    """The plan is on the disk before anything is asked; a folder without one is not left behind. Shards share one: that
+    of the first. Returns the plan that is there."""
     import shutil
 
     from lmmbench import plan
 
     try:
+        if shard:
+            return plan.join(run_plan, folder)
         plan.save(run_plan, folder)
     except OSError as e:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not shard:
+            shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(
             f"the run's folder cannot be written ({e.strerror}); free some space, or name another with --results",
             exit_code=4,
         ) from None
+    return run_plan
 
 
 def _check_keys(run_plan: Plan) -> None:
@@ -442,7 +644,7 @@ def _advice(folder: Path, model: str, stopped: str) -> str:
     )
 
 
-def _report(published: Published, folder: Path, code: int, reason: str, lang: str) -> None:
+def _report(published: Published, folder: Path, code: int, reason: str, lang: str, of: int = 0) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
     _print_matrix(published.cells, lang, published.manifest, folder)
     for model, counts in published.counts.items():
@@ -463,7 +665,7 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
             _say("no model of this run can take these questions; choose other --models or --tasks")
     if code and not unable:
         why = {3: "coverage is below the floor", 4: "no answer was got"}.get(code, reason or "stopped")
-        _say(f"{why}; to ask what is left: {_resume(folder)}")
+        _say(f"{why}; to ask what is left: {_resume(folder, f'I/{of}' if of else '')}")
     _out(f"run: {folder}")
 
 
@@ -1103,9 +1305,29 @@ def score(name: str, lang: str, results: str | None, tasks_dirs: Sequence[str], 
 
     where = places.Places(places.tasks_dirs(tasks_dirs), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
-    check_free(folder / "journal" / "main.jsonl")
+    check_free(folder)
     published = _published(folder, plan.load(folder), None, where)
     _report(published, folder, 0, "", lang)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
+@_min_coverage
+@_lang
+@_place_options("results", "tasks")
+def merge(
+    name: str, min_coverage: float, lang: str, results: str | None, tasks_dirs: Sequence[str], debug: bool
+) -> int:
+    """Publish a run from the journals of all its shards, and say what they lack. Asks nothing, needs no key.
+
+    Merging again, or in another order, gives the same files. A shard that is still at work is exit code 5.
+    """
+    from lmmbench import bench, plan
+
+    where = places.Places(places.tasks_dirs(tasks_dirs), Path(), places.results_dir(results))
+    folder = places.find_run(name, where.results)
+    run_plan = plan.load(folder)
+    return _merged(folder, run_plan, None, bench.Execution(min_coverage=min_coverage), where, lang)
 
 
 @cli.command()
@@ -1118,7 +1340,7 @@ def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
     from lmmbench.journal import check_free
 
     folder = places.find_run(name, places.results_dir(results))
-    check_free(folder / "journal" / "main.jsonl")
+    check_free(folder)
     target = Path(to or f"{folder.name}{archive.SUFFIX}")
     if not target.name.endswith(archive.SUFFIX):
         raise UsageError(

@@ -68,6 +68,7 @@ class Fault(Exception):
         self.retry_after = retry_after
         self.maybe_billed = maybe_billed
         self.unknown_finish = unknown_finish
+        self.request_sha = ""  # set by who sends: a refusal is an answer, and is known again by its request
 
     @property
     def rule(self) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,15 +22,34 @@ def write_atomically(path: Path, data: bytes) -> None:
     replace_synced(temporary, path)
 
 
+def create_atomically(path: Path, data: bytes) -> None:
+    """Write bytes to a file that is not there yet; of several that try, in whatever process or machine, one does. It
+    appears whole. Raises FileExistsError for the others."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with temporary.open("xb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        path.hardlink_to(temporary)  # unlike a rename, it fails where the name is taken
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
 def replace_synced(temporary: Path, path: Path) -> None:
     """Rename over `path`, and make the rename itself durable."""
     temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
     if os.name != "nt":
-        folder = os.open(path.parent, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(handle)
         finally:
-            os.close(folder)
+            os.close(handle)
 
 
 def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:

@@ -14,17 +14,21 @@ much, since both wait for the interpreter's lock. A slow one is synced in a thre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from lmmbench.faults import UsageError
 
 Record = dict[str, Any]
+SCHEMA = 1
+"""Stands in start marks; journals without it are of schema 1."""
+RECORDS = ("intent", "done", "fail", "mark")
 QUICK_SYNC_S = 0.01
 """Syncs that take longer than this on average are made in a thread."""
 SLOW_SYNCS = 100
@@ -59,13 +63,19 @@ def parse(line: bytes) -> Record | None:
     return record
 
 
-def read(path: Path) -> Iterator[tuple[int, Record | None]]:
-    """(offset, record) of every line; None for a damaged one."""
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) of every line, damaged or not."""
     offset = 0
     with path.open("rb") as f:
         for line in f:
-            yield offset, parse(line)
+            yield offset, line
             offset += len(line)
+
+
+def read(path: Path) -> Iterator[tuple[int, Record | None]]:
+    """(offset, record) of every line; None for a damaged one."""
+    for offset, line in lines(path):
+        yield offset, parse(line)
 
 
 class Writer:
@@ -146,11 +156,21 @@ class Writer:
         self._lock.close()
 
 
-def check_free(path: Path) -> None:
-    """Raises UsageError (exit code 5) while a process writes to this journal."""
-    lock = path.with_suffix(".lock")
-    if lock.exists():
+def check_free(run: Path) -> None:
+    """Raises UsageError (exit code 5) while a process writes to a journal of this run."""
+    for lock in sorted((run / "journal").glob("*.lock")):
         _lock(lock).close()
+
+
+@contextlib.contextmanager
+def held(run: Path, writers: Iterable[str]) -> Iterator[None]:
+    """Keep these writers out meanwhile, those that have not begun too. Raises UsageError (exit code 5) while one of
+    them, or another that holds them, is at work."""
+    (run / "journal").mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        for writer in writers:
+            stack.enter_context(_lock(run / "journal" / f"{writer}.lock"))
+        yield
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -194,7 +214,8 @@ def _lock(path: Path) -> IO[bytes]:
     except OSError:
         handle.close()
         raise UsageError(
-            f"the run {path.parent.parent.name} is being written by another process; wait for it, or stop it first",
+            f"the run {path.parent.parent.name} is being written by another process ({path.stem}); wait for it, or stop it "
+            "first",
             exit_code=5,
         ) from None
     return handle

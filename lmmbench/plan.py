@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ from lmmbench import __version__, packs
 from lmmbench.canon import canonical, sha256
 from lmmbench.doors import decode
 from lmmbench.faults import UsageError
-from lmmbench.files import write_atomically
-from lmmbench.types import _STRICT, Endpoint, Model
+from lmmbench.files import create_atomically, write_atomically
+from lmmbench.types import _STRICT, AskKey, Endpoint, Model
 
 PLAN_SCHEMA = 2
 """1 had no capabilities: what its models were sent cannot be told from it by today's rules."""
@@ -63,6 +64,19 @@ class Plan:
         """Planned asks of one model."""
         return self.repeats * sum(len(p.items) for p in self.packs.values())
 
+    @property
+    def shards(self) -> int:
+        """How many shards the run is split into, 0 for none. It is an option: how a plan is carried out changes nothing
+        of what is asked."""
+        return int(self.options.get("shards", 0))
+
+    def keys(self, model_id: str) -> Iterator[AskKey]:
+        """Every planned ask of a model, in the order of its rows."""
+        for pack_id, pack in self.packs.items():
+            for item_id in pack.items:
+                for trial in range(self.repeats):
+                    yield model_id, pack_id, item_id, trial
+
 
 def plan_sha(plan: Plan) -> str:
     data = asdict(plan)
@@ -95,7 +109,46 @@ def make(
 
 
 def save(plan: Plan, folder: Path) -> None:
-    write_atomically(folder / "plan.json", json.dumps(asdict(plan), ensure_ascii=False, indent=1).encode() + b"\n")
+    write_atomically(folder / "plan.json", _text(plan))
+
+
+def _text(plan: Plan) -> bytes:
+    return json.dumps(asdict(plan), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def join(plan: Plan, folder: Path) -> Plan:
+    """Write a shard's plan if it is the first, else return the one that is there. Raises UsageError where that one asks
+    otherwise."""
+    try:
+        create_atomically(folder / "plan.json", _text(plan))
+    except FileExistsError:
+        there = load(folder)
+        if found := list(differences(there, plan)):
+            raise UsageError(
+                f"the run {folder.name!r} was planned otherwise: {'; '.join(found)}; start every shard with the same options "
+                "on the same version, or choose another --run-id"
+            ) from None
+        return there
+    return plan
+
+
+_SETTLED = ("shards", "max_cost_usd", "allow_unknown_cost", "replay_of")
+"""Options that all shards of a run must agree on beside what is asked."""
+
+
+def differences(there: Plan, here: Plan) -> Iterator[str]:
+    """What a run's plan and another one do not have in common, one phrase each; nothing where both ask the same."""
+    for name in ("harness_version", "repeats", "seed", "option_order", "stream"):
+        if getattr(there, name) != getattr(here, name):
+            yield f"{name} {getattr(there, name)}, here {getattr(here, name)}"
+    for name in _SETTLED:
+        if there.options.get(name) != here.options.get(name):
+            yield f"{name} {there.options.get(name)}, here {here.options.get(name)}"
+    for what in ("models", "packs"):
+        a, b = getattr(there, what), getattr(here, what)
+        if list(a) != list(b):
+            yield f"{what} {', '.join(a)}, here {', '.join(b)}"
+        yield from (f"the {what[:-1]} {name} is not the same here" for name in a if name in b and a[name] != b[name])
 
 
 def load(folder: Path) -> Plan:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from lmmbench import __version__, alarms, money, packs, policy
+from lmmbench import __version__, alarms, money, packs, policy, shards
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
@@ -198,6 +198,8 @@ class Outcome:
     path: Path | None = None
     offset: int = -1
     rank: int = 0
+    at: str = ""
+    status: str = "skipped"
     attempts: int = 0
     open_intents: int = 0
     maybe_billed: bool = False
@@ -232,10 +234,12 @@ class Index:
     """All journals of a run, read once."""
 
     outcomes: dict[AskKey, Outcome] = field(default_factory=dict)
-    end: Record = field(default_factory=dict)
+    ends: dict[str, Record] = field(default_factory=dict)
+    """For each writer that has begun, its last end mark; empty after a crash."""
     damaged: list[str] = field(default_factory=list)
     spent_usd: float = 0.0
-    cost_usd: float | None = 0.0
+    cost_pico: int | None = 0
+    """What all answers cost, in millionths of a millionth of a dollar: whole numbers add up to the same in any order."""
     tokens: Counter[str] = field(default_factory=Counter)
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
     service_tiers: dict[str, Counter[str]] = field(default_factory=dict)
@@ -250,33 +254,57 @@ class Index:
         """Asks that are never sent again: ok, truncated, refused or unsupported."""
         return {key for key, outcome in self.outcomes.items() if outcome.rank == 3}
 
+    @property
+    def cost_usd(self) -> float | None:
+        """What all answers cost; None where that of one is not known."""
+        return None if self.cost_pico is None else self.cost_pico / 10**12
 
-def index(folder: Path, plan: Plan) -> Index:
-    """Read every journal. The first whole answer of an ask decides; else its last failure does."""
+
+def index(folder: Path, plan: Plan, writer: str = "*") -> Index:
+    """Read every journal, or one writer's. The first whole answer of an ask decides; else its last failure does."""
+    return union(plan, sorted((folder / "journal").glob(f"{writer}.jsonl")))
+
+
+def union(plan: Plan, paths: Sequence[Path]) -> Index:
+    """What these journals say together: a record of an ask that stands in several counts once, and what is published
+    does not depend on the journals' order. A mark speaks of its own journal."""
     found = Index()
-    for path in sorted((folder / "journal").glob("*.jsonl")):
-        for offset, record in journals.read(path):
-            if record is None:
+    seen: set[int] = set()
+    for path in paths:
+        for offset, line in journals.lines(path):
+            if (record := journals.parse(line)) is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
-            else:
+            elif len(paths) == 1 or record["t"] == "mark" or _is_new(line, seen):
                 note(found, plan, path, offset, record)
     return found
 
 
+def _is_new(line: bytes, seen: set[int]) -> bool:
+    """Whether a line was not seen before; hashes of 64 bits stand for lines."""
+    before = len(seen)
+    seen.add(hash(line))
+    return len(seen) > before
+
+
 def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
-    """Take one record, which stands at `offset` of a journal, into the index."""
+    """Take one record, which stands at `offset` of a journal, into the index. Raises UsageError for a journal that a
+    later version wrote."""
     if record["t"] == "mark":
-        _note_mark(found, record)
+        _note_mark(found, path, record)
+    elif record["t"] not in journals.RECORDS:
+        raise _written_later(path, f"records of a kind {record['t']!r}")
     elif record["model"] in plan.models:
         _note_ask(found, plan, path, offset, record)
 
 
-def _note_mark(found: Index, record: Record) -> None:
+def _note_mark(found: Index, path: Path, record: Record) -> None:
+    if (schema := record.get("schema", journals.SCHEMA)) > journals.SCHEMA:
+        raise _written_later(path, f"schema {schema}")
     if record["what"] == "limit":
         _note_endpoints(found, [record], _note_limit)
         return
     # a start without an end is a crash: what an earlier session ended with says nothing of it
-    found.end = record if record["what"] == "end" else {}
+    found.ends[path.stem] = record if record["what"] == "end" else {}
     # journals from before limits adapted have no endpoints in their marks
     _note_endpoints(found, record.get("endpoints", ()), _note_end if record["what"] == "end" else _note_start)
 
@@ -307,6 +335,13 @@ def _note_end(log: EndpointLog, record: Record) -> None:
     log.sums.update({name: record[name] for name in SUMMED})
 
 
+def _written_later(path: Path, what: str) -> UsageError:
+    return UsageError(
+        f"{path} has {what}, and this version ({__version__}) reads journals of schema {journals.SCHEMA}; use the version "
+        "that wrote it"
+    )
+
+
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
     key = (record["model"], record["pack"], record["item"], record["trial"])
     outcome = found.outcomes.get(key) or found.outcomes.setdefault(key, Outcome())
@@ -317,7 +352,7 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
         outcome.worst_usd = record.get("worst", 0.0)
         found.spent_usd += outcome.worst_usd
         return
-    outcome.open_intents = max(0, outcome.open_intents - 1)
+    outcome.open_intents -= record.get("status") != "unsupported"  # of that there was no intent
     outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
     if record["t"] == "fail" and not record.get("billed"):
         found.spent_usd -= outcome.worst_usd
@@ -327,19 +362,32 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
         _count_cost(found, outcome, _cost(plan, record, usage), usage)
     rank = {"done": 3, "fail": 2}[record["t"]]
     # a refusal by policy comes as a fault, and is an answer all the same
+    at = record.get("started_at") or record.get("at", "")
     status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
     rank = 3 if status == "refused" else rank
-    if rank > outcome.rank or (rank == outcome.rank == 2):
-        outcome.path, outcome.offset, outcome.rank = path, offset, rank
-        _tally(found.service_tiers, record, "service_tier")
-        if dropped := record.get("dropped"):
-            found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
-        for what, models in found.said.items():
-            _tally(models, record, what)
-        if record.get("ttft_s") is not None:
-            found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
-        if record.get("cut"):
-            found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
+    if record["t"] == "done":
+        _note_answer(found, record)
+    if rank > outcome.rank or (rank == outcome.rank and _takes_over(outcome, at)):
+        outcome.path, outcome.offset, outcome.rank, outcome.at, outcome.status = path, offset, rank, at, status
+
+
+def _takes_over(outcome: Outcome, at: str) -> bool:
+    """Whether a record decides instead of an equal one that was read before: of answers the first, of failures the last,
+    by the clock, since they may stand in different journals."""
+    return at >= outcome.at if outcome.rank == 2 else at < outcome.at
+
+
+def _note_answer(found: Index, record: Record) -> None:
+    """What an answer says of who gave it, and how."""
+    _tally(found.service_tiers, record, "service_tier")
+    if dropped := record.get("dropped"):
+        found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
+    for what, models in found.said.items():
+        _tally(models, record, what)
+    if record.get("ttft_s") is not None:
+        found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
+    if record.get("cut"):
+        found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
 
 
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
@@ -351,10 +399,10 @@ def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
 def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
     """An unknown cost makes the run's cost unknown; for the cap it stays at its worst."""
     if cost is None:
-        found.cost_usd = None
+        found.cost_pico = None
     else:
         found.spent_usd += cost - outcome.worst_usd
-        found.cost_usd = None if found.cost_usd is None else found.cost_usd + cost
+        found.cost_pico = None if found.cost_pico is None else found.cost_pico + round(cost * 10**12)
     for name, count in (("input", usage.input), ("output", usage.output)):
         if count is not None:
             found.tokens[name] += count
@@ -433,10 +481,11 @@ def _columns(
     plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, handles: Mapping[Path, IO[bytes]]
 ) -> Columns:
     """The rows of these asks, as columns."""
-    outcomes = [found.outcomes.get((model_id, p.card.id, i.id, trial), _NEVER_ASKED) for p, i, trial in asks]
+    keys = [(model_id, p.card.id, i.id, trial) for p, i, trial in asks]
+    outcomes = [found.outcomes.get(key, _NEVER_ASKED) for key in keys]
     said = [
-        _outcome_columns(plan, pack.card, item, outcome, found, model_id, handles)
-        for (pack, item, _), outcome in zip(asks, outcomes, strict=True)
+        _outcome_columns(plan, pack.card, item, outcome, found, key, handles)
+        for (pack, item, _), outcome, key in zip(asks, outcomes, keys, strict=True)
     ]
     planned: Columns = {
         "pack": [p.card.id for p, _, _ in asks], "pack_version": [p.card.version for p, _, _ in asks],
@@ -456,14 +505,12 @@ def _outcome_columns(
     item: Item,
     outcome: Outcome,
     found: Index,
-    model_id: str,
+    key: AskKey,
     handles: Mapping[Path, IO[bytes]],
 ) -> Record:
     """What the deciding record says; an ask without one is `skipped`, with the reason why the run ended."""
     if outcome.path is None:
-        stopped = found.end.get("stopped", {}).get(model_id)
-        reason = stopped.split(":")[0] if stopped else found.end.get("reason") or "interrupted"
-        return {"status": "skipped", "error_kind": reason, "error": stopped}
+        return _skipped(plan, found, key)
     handle = handles[outcome.path]
     handle.seek(outcome.offset)
     record = json.loads(handle.readline().decode("ascii"))
@@ -481,6 +528,16 @@ def _outcome_columns(
     if record["status"] == "unsupported":
         return {"status": "unsupported", "error": record["error"]}
     return _answer_columns(plan, card, item, record)
+
+
+def _skipped(plan: Plan, found: Index, key: AskKey) -> Record:
+    """Why nobody asked, in the words of the writer who would have."""
+    writer = shards.writer_of(key, plan.shards)
+    end = found.ends.get(writer, {})
+    stopped = end.get("stopped", {}).get(key[0])
+    reason = stopped.split(":")[0] if stopped else end.get("reason") or "interrupted"
+    absent = f"{writer} has not begun" if plan.shards and writer not in found.ends else None
+    return {"status": "skipped", "error_kind": reason, "error": stopped or absent}
 
 
 def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
@@ -552,16 +609,18 @@ def publish_manifest(
     """Write run.json, the commit mark, last. Returns it."""
     total: Counter[str] = sum(counts.values(), Counter())
     files = sorted([*folder.glob("*.parquet"), *folder.glob("models/*.parquet")])
+    ends = [found.ends.get(writer, {}) for writer in shards.writers(plan.shards)]
     manifest = {
         "schema": 1, "run_id": plan.run_id, "plan_sha": plan.plan_sha, "created_at": plan.created_at,
-        "published_by": __version__, "git_sha": git_sha, "simulated": simulated, "sampling_policy": policy.SAMPLING["en"],
+        "published_by": __version__, "git_sha": git_sha, "simulated": simulated, "replay_of": plan.options.get("replay_of"), "sampling_policy": policy.SAMPLING["en"],
         "planned": sum(total.values()), "by_status": dict(sorted(total.items())),
-        "stop_reason": found.end.get("reason", "interrupted") if found.end else "interrupted",
+        "stop_reason": ", ".join(sorted({end.get("reason", "interrupted") for end in ends} - {""})),
         "damaged_records": found.damaged,
         "models": {
             m: {
                 "planned": sum(c.values()), "by_status": dict(sorted(c.items())), "coverage": coverage(c, scored.get(m, 0)),
-                "stopped": found.end.get("stopped", {}).get(m), "served_models": dict(found.said["served_model"].get(m, {})), "ttft_s": _median(found.ttft.get(m, [])),
+                "stopped": next((end["stopped"][m] for end in ends if m in end.get("stopped", {})), None),
+                "served_models": dict(sorted(found.said["served_model"].get(m, {}).items())), "ttft_s": _median(found.ttft.get(m, [])),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
                 "service_tiers": sorted(found.service_tiers.get(m, {})),
             }
@@ -570,7 +629,7 @@ def publish_manifest(
         "unknown_finish": {m: dict(sorted(words.items())) for m, words in sorted(found.unknown_finish.items())},
         "alarms": alarms.alarms(found.said, found.cut),
         "endpoints": {endpoint: _told(endpoint, log) for endpoint, log in sorted(found.endpoints.items())},
-        "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
+        "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": max(end["at"] for end in ends) if all(ends) else None,
         "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
     }  # fmt: skip
     text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))
@@ -585,7 +644,7 @@ def _told(endpoint: str, log: EndpointLog) -> Record:
     return {
         "shared_with": [i for i in opening.get("ids", ()) if i != endpoint], "fixed": opening.get("fixed"),
         "start": opening.get("start"), "ceiling": opening.get("ceiling"), "highest": log.highest, "last": log.last,
-        "grown": log.grown, "changes": log.changes,
+        "grown": log.grown, "changes": sorted(log.changes, key=lambda c: c["at"]),
         **{name: round(log.sums[name], 3) if whole else None for name in SUMMED},
     }  # fmt: skip
 

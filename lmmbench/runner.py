@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from lmmbench import alarms, money, packs
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, Load
-from lmmbench.journal import JournalError, Record, Writer
+from lmmbench.journal import SCHEMA, JournalError, Record, Writer
 from lmmbench.net.limits import Change, Gate, Turns
 from lmmbench.providers import Provider
+from lmmbench.shards import Shard
 from lmmbench.types import AskKey, Model, Reply, Request
 
 if TYPE_CHECKING:
@@ -120,8 +121,9 @@ class Runner:
         Raises JournalError when the disk refuses."""
         loop = asyncio.get_running_loop()
         alarm = loop.call_later(self._deadline_s, self.stop, "deadline") if self._deadline_s else None
+        endpoints = [_opening(gate) for gate in self._gates()]
         await self._writer.append(
-            {"t": "mark", "what": "start", "at": _now(), "endpoints": [_opening(gate) for gate in self._gates()]}
+            {"t": "mark", "what": "start", "schema": SCHEMA, "at": _now(), "endpoints": endpoints}
         )
         everything = asyncio.create_task(self._ask_everything())
         stop = asyncio.create_task(self._stop.wait())
@@ -318,8 +320,9 @@ class Runner:
         if fault.rule.attempts != 1 and (fault.rule.load == "limited" or fault.retry_after):
             lane.gate.hold(fault.retry_after or self._backoff_s)
         unknown = {"unknown_finish": fault.unknown_finish} if fault.unknown_finish else {}
+        sha = {"request_sha": fault.request_sha} if fault.rule.status == "refused" else {}
         await self._writer.append(
-            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, **unknown, "at": _now()}
+            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, **unknown, **sha, "at": _now()}
         )  # fmt: skip
 
     async def _retry(self, lane: Lane, request: Request, first: Fault, worst: float, queued: float) -> None:
@@ -475,12 +478,13 @@ def prompt_sha(request: Request) -> str:
 
 def pending(
     chosen: list[packs.Pack], asked: dict[str, tuple[str, ...]], model_id: str, answered: set[AskKey],
-    *, repeats: int, seed: int, shuffled: bool, stream: bool = False,
+    *, repeats: int, seed: int, shuffled: bool, stream: bool = False, shard: Shard | None = None,
 ) -> Iterator[Request]:  # fmt: skip
-    """The questions of a plan that a model has not answered yet, rendered one at a time."""
+    """The questions of a plan (of a shard of it) that a model has not answered yet, rendered one at a time."""
     for pack in chosen:
         by_id = {i.id: i for i in pack.items}
         for item_id in asked[pack.id]:
             for trial in range(repeats):
-                if (model_id, pack.id, item_id, trial) not in answered:
+                key = (model_id, pack.id, item_id, trial)
+                if key not in answered and (shard is None or shard.holds(key)):
                     yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled, stream=stream)

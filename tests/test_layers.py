@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 2: what is asked, who is asked, how it is graded, and where all that lies
     ("config", "packs", "validators", "guessers", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out
-    ("alarms", "journal", "plan", "results", "runner"),
+    ("shards", "alarms", "journal", "plan", "results", "runner", "replay"),
     # 4: what is read out of a run's files
     ("analysis",),
     # 5: what people call
@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "progress",
         "bench",
         "check",
+        "cluster",
         "datasheet",
         "seal",
         "imports",

@@ -437,11 +437,12 @@ def test_any_history_gives_one_status_for_every_ask(
     (folder / "journal").mkdir()
     records = []
     for number, (which, what) in enumerate(history):
-        answer = answers[names[which]]
+        at = f"2026-11-01T00:00:{number:02}+00:00"
+        answer = answers[names[which]] | {"started_at": at}
         if what == "intent":
             records.append({k: answer[k] for k in ("model", "pack", "item", "trial")} | {"t": "intent"})
         else:
-            records.append(answer | {"answer": f"답 {number}"} if what == "done" else fail(answer, what))
+            records.append(answer | {"answer": f"답 {number}"} if what == "done" else fail(answer, what) | {"at": at})
     write_journal(folder, records)
     run_plan = plan.load(small)
     counts, _ = results.publish_models(

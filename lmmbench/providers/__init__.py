@@ -77,6 +77,29 @@ def redirect_text(endpoint: str, location: str) -> str:
     return f"the endpoint {endpoint!r} redirects to {place}, which is never followed; correct its base_url in providers.yaml"
 
 
+def _call(request: Request, model: Model, dialect: Dialect, form: Form | None) -> Call:
+    call = dialect.encode(request, model)
+    return form.call(call, model) if form else call
+
+
+def _sha(url: str, call: Call) -> str:
+    """The request_sha of a call: of where it goes and what it says, and not of the key."""
+    return sha256((url + call.path).encode() + b"\n" + call.body)
+
+
+def request_sha(request: Request, model: Model, endpoint: Endpoint) -> str:
+    """The request_sha that an ask would have. Sends nothing and needs no key. "" where a provider does not say before
+    it asks."""
+    if endpoint.api == "embedded":
+        from lmmbench.providers import embedded
+
+        return embedded.request_sha(request, model)
+    if endpoint.api not in DIALECTS:
+        return ""
+    form = STREAMS[endpoint.api] if request.stream else None
+    return _sha(config.base_url(model.endpoint, endpoint), _call(request, model, DIALECTS[endpoint.api], form))
+
+
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
@@ -93,12 +116,15 @@ class HttpProvider:
         return lacks_input(self._model, request)
 
     async def ask(self, request: Request) -> Reply:
-        call = self._dialect.encode(request, self._model)
         form = STREAMS[self._endpoint.api] if request.stream else None
-        call = form.call(call, self._model) if form else call
-        reply = await (self._streamed(call, form) if form else self._plain(call))
-        reply.sent, reply.dropped = call.sent, call.dropped
-        reply.request_sha = sha256((self._url + call.path).encode() + b"\n" + call.body)
+        call = _call(request, self._model, self._dialect, form)
+        sha = _sha(self._url, call)
+        try:
+            reply = await (self._streamed(call, form) if form else self._plain(call))
+        except Fault as fault:
+            fault.request_sha = sha
+            raise
+        reply.sent, reply.dropped, reply.request_sha = call.sent, call.dropped, sha
         return reply
 
     async def _plain(self, call: Call) -> Reply:
@@ -198,6 +224,11 @@ def lacks_input(model: Model, request: Request) -> str:
         if limits.per_request is not None and kinds.count(kind) > limits.per_request:
             return f"the model takes {limits.per_request} of {kind} in a request, this question has {kinds.count(kind)}"
     return ""
+
+
+def unsupported(request: Request, model: Model, endpoint: Endpoint) -> str:
+    """What the model's provider says of a question that it cannot take, "" when it can. Needs no key."""
+    return baseline.Baseline(model).unsupported(request) if endpoint.api == "baseline" else lacks_input(model, request)
 
 
 def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> Provider:

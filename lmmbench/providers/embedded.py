@@ -126,6 +126,10 @@ class Embedded:
         self._server = None
 
 
+def request_sha(request: Request, model: Model) -> str:
+    return sha256(canonical(_body(request, parameters(request, model)[0])))
+
+
 def _body(request: Request, sent: dict[str, Any]) -> dict[str, Any]:
     messages = [{"role": "system", "content": request.system}] if request.system else []
     streaming = {"stream": True, "stream_options": {"include_usage": True}} if request.stream else {}
