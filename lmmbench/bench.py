@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from lmmbench import alarms, config, money, packs, plan, retired, runner
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
+from lmmbench.files import make_folder, remove_synced, write_atomically
 from lmmbench.journal import JournalError, Writer
 from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
@@ -306,11 +307,11 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
             exit_code=4,
         )
     try:
-        folder.mkdir(parents=True, exist_ok=not new)
-        (folder / "journal").mkdir(exist_ok=True)
+        make_folder(folder, new=new)
+        make_folder(folder / "journal")
         probe = folder / ".write-test"
-        probe.write_bytes(b"x")
-        probe.unlink()
+        write_atomically(probe, b"x")
+        remove_synced(probe)
     except FileExistsError:
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}") from None
     except OSError as e:
@@ -452,7 +453,7 @@ def publish(
     from lmmbench.analysis import matrix
 
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
-    (folder / "run.json").unlink(missing_ok=True)
+    remove_synced(folder / "run.json")
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
     items = results.items_of(folder, run_plan, chosen)

@@ -416,10 +416,11 @@ def _check_keys(run_plan: Plan) -> None:
 def _published(
     folder: Path, run_plan: Plan, chosen: list[Pack] | None, where: places.Places, found: Index | None = None
 ) -> Published:
-    from lmmbench import bench
+    from lmmbench import bench, journal
 
     try:
-        return bench.publish(folder, run_plan, chosen, where.tasks, found)
+        with journal.held(folder / "journal"):
+            return bench.publish(folder, run_plan, chosen, where.tasks, found)
     except OSError as e:
         raise UsageError(
             f"the results cannot be written ({e.strerror}); the answers are safe in the journal: make room, then: "
@@ -905,11 +906,9 @@ def _note_verified(names: list[str], path: Path, write: bool) -> None:
 def score(name: str, lang: str, results: str | None, tasks_dir: str | None, debug: bool) -> None:
     """Grade a run again from its journal, offline, and publish it anew. Asks nothing, needs no key."""
     from lmmbench import plan
-    from lmmbench.journal import check_free
 
     where = places.Places(places.tasks_dir(tasks_dir), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
-    check_free(folder / "journal" / "main.jsonl")
     published = _published(folder, plan.load(folder), None, where)
     _report(published, folder, 0, "", lang)
 
@@ -937,11 +936,14 @@ def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Overwrite an existing providers.yaml.")
 def init(force: bool) -> None:
     """Write a commented providers.yaml into this folder: add your models and keys' names there."""
+    from lmmbench.doors import read_text
+    from lmmbench.files import write_atomically
+
     target = Path("providers.yaml")
     if target.exists() and not force:
         raise UsageError("providers.yaml exists here; keep it, or overwrite it with: lmmbench init --force")
     shipped = places._shipped("providers.yaml")
     if target.exists() and target.resolve() == shipped.resolve():
         raise UsageError("this folder's providers.yaml is the one that lmmbench ships; nothing to write")
-    target.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
+    write_atomically(target, read_text(shipped).encode("utf-8"))
     _out(f"wrote {target}; set a key (export OPENAI_API_KEY=…), then: lmmbench list models")

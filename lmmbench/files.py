@@ -2,34 +2,80 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import io
+import time
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from lmmbench import disk
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write bytes; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as f:
+    with replacing(path) as f:
         f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-    replace_synced(temporary, path)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` once all of it is on the disk. Where that fails nothing is left of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with io.BufferedWriter(disk.File(temporary)) as f:
+            yield f
+            f.flush()
+            disk.sync(f.fileno())
+        replace_synced(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.remove(temporary)
+        raise
 
 
 def replace_synced(temporary: Path, path: Path) -> None:
     """Rename over `path`, and make the rename itself durable."""
-    temporary.replace(path)
-    if os.name != "nt":
-        folder = os.open(path.parent, os.O_RDONLY)
+    _rename(temporary, path)
+    disk.sync_folder(path.parent)
+
+
+REFUSALS = 10
+"""On Windows nobody may rename over a file that somebody reads: so often it is tried, a tenth of a second apart."""
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    for _ in range(REFUSALS - 1):
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            return disk.rename(temporary, path)
+        except PermissionError:
+            time.sleep(0.1)
+    return disk.rename(temporary, path)
+
+
+def remove_synced(path: Path) -> None:
+    """Remove a file, if it is there, and make that durable before anything else happens."""
+    with contextlib.suppress(FileNotFoundError):
+        disk.remove(path)
+        disk.sync_folder(path.parent)
+
+
+def make_folder(path: Path, *, new: bool = False) -> None:
+    """Make a folder and what is missing above it, each durable when this returns. Raises FileExistsError for one that
+    must be `new` and is there."""
+    if not new and path.is_dir():
+        return
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    try:
+        disk.make_folder(path)
+    except FileExistsError:
+        if new or not path.is_dir():
+            raise
+    disk.sync_folder(path.parent)
 
 
 def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:
@@ -47,21 +93,16 @@ def write_columns(
     import pyarrow.parquet as pq
 
     same = constant or {}
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as f:
-        with pq.ParquetWriter(f, schema, compression="zstd") as writer:
-            for batch in batches:
-                rows = len(next(iter(batch.values())))
-                columns = [
-                    pa.repeat(_column([same[field.name]], field.type)[0], rows)
-                    if field.name in same
-                    else _column(batch[field.name], field.type)
-                    for field in schema
-                ]
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-        f.flush()
-        os.fsync(f.fileno())
-    replace_synced(temporary, path)
+    with replacing(path) as f, pq.ParquetWriter(f, schema, compression="zstd") as writer:
+        for batch in batches:
+            rows = len(next(iter(batch.values())))
+            columns = [
+                pa.repeat(_column([same[field.name]], field.type)[0], rows)
+                if field.name in same
+                else _column(batch[field.name], field.type)
+                for field in schema
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 0: the nouns, the one table of faults, canonical bytes. They import nothing of ours.
     ("lmmbench", "types", "faults", "canon"),
     # 1: tools that know of no pack, no vendor and no run
-    ("net", "prompts", "stats", "files", "doors", "media", "money", "terminal", "retired", "policy"),
+    ("net", "prompts", "stats", "disk", "files", "doors", "media", "money", "terminal", "retired", "policy"),
     # 2: what is asked, who is asked, how it is graded, and where all that lies
     ("config", "packs", "validators", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out
