@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import os
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,8 +75,10 @@ def make_folder(path: Path, *, new: bool = False) -> None:
     try:
         disk.make_folder(path)
     except FileExistsError:
-        if new or not path.is_dir():
+        if new:
             raise
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     disk.sync_folder(path.parent)
 
 
