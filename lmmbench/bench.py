@@ -315,6 +315,8 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
     except FileExistsError:
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}") from None
     except OSError as e:
+        if new and not (folder / "plan.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(
             f"the results folder {folder.parent} cannot be written ({e.strerror}); name another with --results",
             exit_code=4 if e.errno == errno.ENOSPC else 2,
