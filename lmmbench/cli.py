@@ -367,7 +367,12 @@ def _carry_out(
         )
         return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
-    _report(published, folder, code, reason, lang)
+    try:
+        _report(published, folder, code, reason, lang)
+    except OSError:
+        if not caught:
+            raise
+        _drop(sys.stdout)  # the terminal was closed: the signal said so, and nobody reads on
     if how.ci:
         from lmmbench import ci
 

@@ -242,6 +242,8 @@ class Runner:
             started, asked_at = loop.time(), datetime.now(UTC)
             try:
                 reply = await lane.provider.ask(request)
+                if not isinstance(reply, Reply):
+                    raise TypeError(f"a provider returned {type(reply).__name__}, not a Reply")
             except Fault as fault:
                 spent = worst if fault.maybe_billed else 0.0
                 await self._fail(lane, key, fault)
