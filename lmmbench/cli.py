@@ -9,12 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
 from lmmbench import __version__, places
 from lmmbench.faults import UsageError
+from lmmbench.secret import redacted
 from lmmbench.terminal import visible
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 2
     except UsageError as e:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
         _say(f"lmmbench: {e}")
         return e.exit_code
     except KeyboardInterrupt:
@@ -65,7 +66,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 0
     except OSError as e:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
         _drop(sys.stdout)
         _say(
             f"lmmbench: {e.filename or 'the output'} cannot be written ({e.strerror}); make room, or choose another place"
@@ -73,7 +74,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 4
     except Exception as e:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
         _say(f"lmmbench: unforeseen error: {e.__class__.__name__}: {e}; see more with --debug")
         return 70
 
@@ -85,14 +86,16 @@ def _click_sentence(error: click.ClickException) -> str:
 
 
 def _out(text: str) -> None:
-    """Print a result. Not by click, which writes UTF-8 to a terminal that said it cannot show it."""
+    """Print a result: into a file or a pipe as it is, on a terminal so that it cannot act there. Not by click, which
+    writes UTF-8 to a terminal that said it cannot show it."""
+    text = redacted(visible(text) if sys.stdout.isatty() else text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
 def _say(text: str) -> None:
     """Print progress or an error; a stderr that cannot be written changes no exit code."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(redacted(visible(text)) + "\n")
         sys.stderr.flush()
 
 
@@ -128,7 +131,20 @@ def _console(stderr: bool = False, width: int | None = None) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if width is None and not stream.isatty():
         width = int(os.environ.get("COLUMNS") or 120)
-    return Console(file=stream, width=width, highlight=False, safe_box=True)
+    return Console(file=cast(IO[str], _Redacting(stream)), width=width, highlight=False, safe_box=True)
+
+
+class _Redacting:
+    """A stream as rich writes to one, through which no key goes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return int(self._stream.write(redacted(text)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 # --- options that several commands share -------------------------------------------------------------
@@ -641,7 +657,7 @@ def list_(
         # what to do about it is said when it is asked for, and in --json
         state = "ready" if row.get("ready") else str(row.get("why_not")).partition(";")[0]
         state = f"{state} · retires {row['retires_on']}" if row.get("retires_on") else state
-        _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
+        _out(visible(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip()))
     if not rows:
         _say(f"no {what} yet" + ("; start one with: lmmbench run --tasks korean" if what == "runs" else ""))
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmmbench import disk
+from lmmbench.secret import clean, holds_key
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes; the file appears whole or not at all."""
+    """Write bytes, without any key; the file appears whole or not at all."""
     with replacing(path) as f:
-        f.write(data)
+        f.write(clean(data))
 
 
 @contextlib.contextmanager
@@ -149,11 +150,12 @@ def _ends(parts: Sequence[Sequence[Any]]) -> Any:
 
 
 def _utf8(texts: Sequence[str | None]) -> list[bytes]:
-    """Lone surrogates cannot stand in parquet: they become U+FFFD there."""
+    """Lone surrogates cannot stand in parquet: they become U+FFFD there. Keys may not stand anywhere."""
     try:
-        return [b"" if text is None else text.encode() for text in texts]
+        written = [b"" if text is None else text.encode() for text in texts]
     except UnicodeEncodeError:
-        return [b"" if text is None else without_surrogates(text).encode() for text in texts]
+        written = [b"" if text is None else without_surrogates(text).encode() for text in texts]
+    return [clean(text) for text in written] if holds_key(b"\n".join(written)) else written
 
 
 def without_surrogates(text: str) -> str:

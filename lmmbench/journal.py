@@ -26,6 +26,7 @@ from typing import IO, Any
 
 from lmmbench import disk
 from lmmbench.faults import UsageError
+from lmmbench.secret import clean
 
 Record = dict[str, Any]
 QUICK_SYNC_S = 0.01
@@ -40,8 +41,8 @@ class JournalError(Exception):
 
 
 def line_of(record: Record) -> bytes:
-    """The record as a line, with its checksum."""
-    body = _ENCODER.encode(record).encode("ascii")
+    """The record as a line, with its checksum and without any key."""
+    body = clean(_ENCODER.encode(record).encode("ascii"))
     return b'%b,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body[:-1]))
 
 

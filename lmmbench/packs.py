@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -85,6 +87,8 @@ class Pack:
 def load(folder: Path) -> Pack:
     """Read one pack. Raises UsageError with file, line and what to do about it."""
     card_path, items_path = folder / "card.yaml", folder / "items.jsonl"
+    _check_own(folder, card_path)
+    _check_own(folder, items_path)
     data, lines = read_yaml(card_path)
     card = decode(Card, data, card_path, lines)
     check_id(card.id, "pack", f"{card_path}: ")
@@ -102,6 +106,16 @@ def load(folder: Path) -> Pack:
     for item in items:
         check_media(folder, item)
     return Pack(card, items, folder, sha256(read_text(card_path) + actual))
+
+
+def _check_own(folder: Path, path: Path) -> None:
+    """A pack's files lie in the pack, and are files: a link may lead anywhere, a pipe never ends."""
+    try:
+        own = path.resolve().is_relative_to(folder.resolve()) and (path.is_file() or not path.exists())
+    except (OSError, RuntimeError):  # a link to itself
+        own = False
+    if not own:
+        raise UsageError(f"{path} is no file of its pack; put the file itself there")
 
 
 def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
@@ -295,7 +309,7 @@ def read_media(folder: Path, item: Item) -> Iterable[Media]:
         path = folder / ref.path
         try:
             inside = path.resolve().is_relative_to(folder.resolve())
-            data = path.read_bytes() if inside else b""
+            data = _bytes(path) if inside else b""
         except (OSError, ValueError, RuntimeError) as e:  # a zero byte, a link to itself
             reason = getattr(e, "strerror", None) or e
             raise UsageError(
@@ -311,6 +325,18 @@ def read_media(folder: Path, item: Item) -> Iterable[Media]:
                 "back, or write the new hash into items.jsonl"
             )
         yield Media(ref.mime, data, ref.sha256)
+
+
+MAX_MEDIA = 100_000_000
+"""Bytes of one file. No vendor takes as much inline."""
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise OSError(errno.ENOENT, "no file" if path.exists() else os.strerror(errno.ENOENT))
+    if path.stat().st_size > MAX_MEDIA:
+        raise OSError(errno.EFBIG, f"larger than {MAX_MEDIA} bytes")
+    return path.read_bytes()
 
 
 def chance(card: Card, item: Item) -> float:

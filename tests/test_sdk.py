@@ -18,6 +18,7 @@ import pytest
 from lmmbench import cli, config
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY
+from lmmbench.secret import Secret
 from lmmbench.types import Reply
 from tests import kit
 from tests.fake_server import Answer, FakeServer
@@ -176,7 +177,7 @@ def test_a_body_is_seen_as_it_arrives(api: str, path: str) -> None:
         return False
 
     async def main(url: str) -> bytes:
-        sender = SdkSender(api, url, KEY)
+        sender = SdkSender(api, url, Secret(KEY))
         reply = await sender.send(url + path, {}, b"{}", 10, see)
         await sender.close()
         return reply.body

@@ -23,7 +23,8 @@ from multidict import CIMultiDict
 
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY, MAX_STREAM, Response, Watch, _proxy, _system_certificates
-from lmmbench.net.keys import hide, without_key
+from lmmbench.net.keys import without_key
+from lmmbench.secret import Secret
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -46,10 +47,10 @@ class SdkSender:
     Raises ModuleNotFoundError where the client is not installed, UsageError where it has no account.
     """
 
-    def __init__(self, api: str, base_url: str, key: str) -> None:
+    def __init__(self, api: str, base_url: str, key: Secret) -> None:
         self._key = key
         self._http = httpx2.AsyncClient(transport=_Tap(base_url), trust_env=False, follow_redirects=False)
-        self._carrier = (_OpenAI if api == "openai-chat" else _Gemini)(base_url, key, self._http)
+        self._carrier = (_OpenAI if api == "openai-chat" else _Gemini)(base_url, key.reveal(), self._http)
 
     async def send(
         self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
@@ -82,7 +83,7 @@ class SdkSender:
         return Fault("auth" if credentials else "adapter", self._said(error))
 
     def _said(self, error: BaseException) -> str:
-        return hide(self._key, f"{error.__class__.__name__}: {error}".encode()).decode()
+        return self._key.hide(f"{error.__class__.__name__}: {error}".encode()).decode()
 
 
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
@@ -127,7 +128,7 @@ class _Tap(httpx2.AsyncBaseTransport):
         finally:
             await raw.aclose()
         for key in _keys(request):
-            whole = without_key(key, whole)
+            whole = without_key(Secret(key), whole)
         _replies.get().append(whole)
         headers = [(k, v) for k, v in whole.headers.items() if k not in ("content-encoding", "content-length")]
         return httpx2.Response(whole.status, headers=headers, content=whole.body)
