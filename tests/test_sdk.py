@@ -144,8 +144,8 @@ def test_a_handshake_that_never_ends_is_a_timeout() -> None:
 @needs_sdk
 @APIS
 def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Path, key, JSON body and the endpoint's own headers are those of our transport; the client adds its name and
-    nothing about this machine; a key that lies about in the environment goes nowhere."""
+    """Path, key, JSON body and the endpoint's own headers are those of our transport; the client adds nothing about
+    itself or this machine; a key that lies about in the environment goes nowhere."""
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.setenv(name, "sk-of-someone-else")
     asked = kit.request("그림에 무엇이 있습니까?", kit.PIXEL)
@@ -156,6 +156,7 @@ def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pyt
     for name in ("authorization", "x-goog-api-key", "content-type", "x-team"):
         assert ours.headers.get(name) == theirs.headers.get(name)
     assert (ours.path, ours.body) == (theirs.path, theirs.body)
+    assert theirs.headers["user-agent"] == ours.headers["user-agent"] == "lmmbench", "the clients' own names the Python"
     own = set(theirs.headers) - set(ours.headers)
     assert own <= {"connection"}, own
     assert "sk-of-someone-else" not in str(theirs.headers)

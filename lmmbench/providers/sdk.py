@@ -38,6 +38,8 @@ _CREDENTIALS = ("authorization", "x-goog-api-key", "api-key")
 
 _replies: ContextVar[list[Response]] = ContextVar("replies")
 """What came back for the ask of this task; the last one counts (a client may fetch a token first)."""
+_agent: ContextVar[str] = ContextVar("agent", default="lmmbench")
+"""The endpoint's own User-Agent, else ours."""
 _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 
 
@@ -59,6 +61,7 @@ class SdkSender:
         replies: list[Response] = []
         _replies.set(replies)
         _watching.set(watch)
+        _agent.set(next((value for name, value in headers.items() if name.lower() == "user-agent"), "lmmbench"))
         try:
             async with asyncio.timeout(deadline_s):
                 await self._carrier.post(url, dict(headers), body)
@@ -120,6 +123,8 @@ class _Tap(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         for name in [n for n in request.headers if n.startswith(_TELEMETRY)]:
             del request.headers[name]
+        # the clients name the Python and themselves in it
+        request.headers["user-agent"] = _agent.get()
         request.extensions["timeout"] = {"connect": CONNECT_S, "read": None, "write": None, "pool": None}
         raw = await self._wire.handle_async_request(request)
         reply = httpx2.Response(raw.status_code, headers=raw.headers, stream=raw.stream, request=request)
