@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
         async def start() -> None:
             self.writer = Writer(path)
             answered = results.index(self.folder, run_plan).answered()
-            self.answered = {item for _, _, item, _ in answered}
+            self.answered = {r["item"] for r in self.safe if r["t"] == "done" or r.get("kind") == "policy"}
             planned = run_plan.models["sim-a"]
             todo = runner.pending(
                 self.chosen, {"p": run_plan.packs["p"].items}, "sim-a", answered, repeats=1, seed=0, shuffled=True
@@ -254,7 +254,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(25, 20), pytest.param(1500, 40, marks=pytest.mark.prove)], ids=["some", "many"]
+    ("examples", "steps"), [(25, 20), pytest.param(300, 30, marks=pytest.mark.prove)], ids=["some", "many"]
 )
 def test_any_sequence_keeps_the_promises(examples: int, steps: int) -> None:
     """G1 to G5, after every step of every sequence."""
