@@ -40,7 +40,7 @@ check: $(VENV)/.dev ## lint, types, packs, tests, audit
 	$(BIN)/python -m pytest
 	$(BIN)/python -m benchmarks.audit
 
-prove: $(VENV)/.dev ## slow proofs: many kill -9 of a real run over real sockets; simulations of the labels
+prove: $(VENV)/.dev ## slow proofs: power cuts, full disks, 200 kill -9, a state machine; simulations of the labels and the gate
 	$(BIN)/python -m pytest -m prove -s
 
 perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the HTTP client table; how fast a large report opens

@@ -17,7 +17,9 @@ import zlib
 from datetime import datetime
 from pathlib import Path
 
+from lmmbench import disk
 from lmmbench.faults import UsageError
+from lmmbench.files import make_folder, replacing
 
 SUFFIX = ".tar.gz"
 MAX_BYTES = 20_000_000_000
@@ -31,9 +33,8 @@ _INSIDE = re.compile(
 def pack(folder: Path, target: Path) -> Path:
     """Write a run's plan, items, journals, parquet files and manifest to `target`, whole or not at all."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    temporary = target.with_name(f".{target.name}.tmp")
     with (
-        temporary.open("wb") as raw,
+        replacing(target) as raw,
         gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
@@ -42,14 +43,13 @@ def pack(folder: Path, target: Path) -> Path:
             info.size = (folder / name).stat().st_size
             with (folder / name).open("rb") as f:
                 tar.addfile(info, f)
-    temporary.replace(target)
     return target
 
 
 def unpack(path: Path, results: Path) -> Path:
     """Put a packed run into the results folder and return its own. A run that is there already is used when it holds
     the same, and never overwritten. Raises UsageError for anything that is no packed run."""
-    results.mkdir(parents=True, exist_ok=True)
+    make_folder(results)
     made = results / f".unpacking-{os.getpid()}"
     try:
         run_id = _extract(path, made)
@@ -58,7 +58,8 @@ def unpack(path: Path, results: Path) -> Path:
             _check_same(made, folder, path)
             return folder
         _keep_age(made)
-        made.rename(folder)
+        disk.rename(made, folder)
+        disk.sync_folder(results)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError) as e:
         raise UsageError(f"{path} is no packed run ({e}); make one with: lmmbench pack RUN") from None
     finally:
@@ -77,8 +78,8 @@ def _extract(path: Path, made: Path) -> str:
             if left < 0 or source is None:
                 raise UsageError(f"{path} holds more than a run does; it was not unpacked")
             target = made / inside
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as f:
+            make_folder(target.parent)
+            with replacing(target) as f:
                 shutil.copyfileobj(source, f)
     if not (made / "plan.json").is_file():
         raise UsageError(f"{path} is no packed run: it holds no plan.json; make one with: lmmbench pack RUN")

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from lmmbench import alarms, config, money, packs, plan, retired, runner, shards
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
+from lmmbench.files import make_folder, remove_synced, write_atomically
 from lmmbench.journal import JournalError, Writer
 from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
@@ -352,14 +354,16 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
             exit_code=4,
         )
     try:
-        folder.mkdir(parents=True, exist_ok=not new)
-        (folder / "journal").mkdir(exist_ok=True)
-        probe = folder / ".write-test"
-        probe.write_bytes(b"x")
-        probe.unlink(missing_ok=True)  # another shard may have tried too
+        make_folder(folder, new=new)
+        make_folder(folder / "journal")
+        probe = folder / f".write-test-{secrets.token_hex(4)}"  # another shard may try at the same time
+        write_atomically(probe, b"x")
+        remove_synced(probe)
     except FileExistsError:
         raise UsageError(f"the run {folder.name!r} exists; to finish it, use --resume {folder.name}") from None
     except OSError as e:
+        if new and not (folder / "plan.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(
             f"the results folder {folder.parent} cannot be written ({e.strerror}); name another with --results",
             exit_code=4 if e.errno == errno.ENOSPC else 2,
@@ -371,17 +375,17 @@ def prepare_folder(folder: Path, need: int, *, new: bool) -> None:
 
 def gates_of(run_plan: Plan, how: Execution) -> dict[str, Gate]:
     """The gate of each endpoint of a plan. Endpoints of one account share one, with the lowest of their limits."""
-    accounts: dict[tuple[str, ...], dict[str, Endpoint]] = {}
+    accounts: dict[tuple[object, ...], dict[str, Endpoint]] = {}
     for planned in run_plan.models.values():
         name, endpoint = planned.model.endpoint, endpoint_of(planned, how)
         accounts.setdefault(_account(name, endpoint), {})[name] = endpoint
     return {name: gate for same in accounts.values() for gate in [_gate(same, how)] for name in same}
 
 
-def _account(name: str, endpoint: Endpoint) -> tuple[str, ...]:
+def _account(name: str, endpoint: Endpoint) -> tuple[object, ...]:
     """What a vendor limits together: a host and a key. What has no key is one's own, and each endpoint stands alone."""
     key = config.key(name, endpoint)
-    return (urlsplit(config.base_url(name, endpoint)).netloc, key) if key else (name,)
+    return (urlsplit(config.base_url(name, endpoint)).netloc, key.reveal()) if key else (name,)
 
 
 PAUSE = 10
@@ -561,7 +565,7 @@ def publish(
 
     found = found or results.index(folder, run_plan)  # what cannot be read changes nothing
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
-    (folder / "run.json").unlink(missing_ok=True)
+    remove_synced(folder / "run.json")
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
     items = results.items_of(folder, run_plan, chosen)
@@ -582,7 +586,7 @@ def git_sha() -> str:
         return ""
     try:
         command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -12,6 +12,7 @@ from lmmbench import config, packs, scorers, validators
 from lmmbench.canon import sha256
 from lmmbench.doors import decode, read_text, read_yaml
 from lmmbench.faults import UsageError
+from lmmbench.files import write_atomically
 from lmmbench.guessers import guesses
 from lmmbench.types import _STRICT, Item
 
@@ -131,6 +132,6 @@ def write_hash(folder: Path) -> str:
     text, count = _HASH_LINE.subn(f"items_sha256: {digest}", read_text(card))
     if count != 1:
         raise UsageError(f"{card}: needs exactly one line items_sha256: …; add it at the top level")
-    card.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(card, text.encode("utf-8"))
     packs.load(folder)
     return digest

@@ -20,6 +20,7 @@ from lmmbench.analysis import evidence, sealed, views
 from lmmbench.analysis.compare import Row
 from lmmbench.files import write_atomically
 from lmmbench.gate import Outcome
+from lmmbench.secret import redacted
 
 SUMMARY_LIMIT = 1_000_000
 """Bytes of a step summary, below GitHub's 1 MiB."""
@@ -74,7 +75,7 @@ def write_summary(markdown: str, env: Mapping[str, str] = os.environ) -> None:
     path = Path(target)
     room = SUMMARY_LIMIT - (path.stat().st_size if path.exists() else 0)
     with path.open("ab") as f:
-        f.write(fitted(markdown, room))
+        f.write(fitted(redacted(markdown), room))
 
 
 def fitted(markdown: str, room: int) -> bytes:

@@ -9,12 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
 from lmmbench import __version__, places
 from lmmbench.faults import UsageError
+from lmmbench.secret import redacted
 from lmmbench.terminal import visible
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 2
     except UsageError as e:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
         _say(f"lmmbench: {e}")
         return e.exit_code
     except KeyboardInterrupt:
@@ -67,7 +68,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 0
     except OSError as e:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
         _drop(sys.stdout)
         _say(
             f"lmmbench: {e.filename or 'the output'} cannot be written ({e.strerror}); make room, or choose another place"
@@ -75,7 +76,7 @@ def run_cli(argv: list[str] | None = None) -> int:
         return 4
     except Exception as e:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc().rstrip())
         _say(f"lmmbench: unforeseen error: {e.__class__.__name__}: {e}; see more with --debug")
         return 70
 
@@ -87,14 +88,16 @@ def _click_sentence(error: click.ClickException) -> str:
 
 
 def _out(text: str) -> None:
-    """Print a result. Not by click, which writes UTF-8 to a terminal that said it cannot show it."""
+    """Print a result: into a file or a pipe as it is, on a terminal so that it cannot act there. Not by click, which
+    writes UTF-8 to a terminal that said it cannot show it."""
+    text = redacted(visible(text) if sys.stdout.isatty() else text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
 def _say(text: str) -> None:
     """Print progress or an error; a stderr that cannot be written changes no exit code."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(redacted(visible(text)) + "\n")
         sys.stderr.flush()
 
 
@@ -130,7 +133,20 @@ def _console(stderr: bool = False, width: int | None = None) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if width is None and not stream.isatty():
         width = int(os.environ.get("COLUMNS") or 120)
-    return Console(file=stream, width=width, highlight=False, safe_box=True)
+    return Console(file=cast(IO[str], _Redacting(stream)), width=width, highlight=False, safe_box=True)
+
+
+class _Redacting:
+    """A stream as rich writes to one, through which no key goes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return int(self._stream.write(redacted(text)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 # --- options that several commands share -------------------------------------------------------------
@@ -467,20 +483,25 @@ def _asked(
 
 def _finish(
     folder: Path, run_plan: Plan, chosen: list[Pack] | None, how: Execution, where: places.Places, lang: str,
-    reason: str, caught: int, found: Index | None,
+    reason: str, caught: int, found: Index | None, *, held: bool = False,
 ) -> int:  # fmt: skip
-    """Publish, print, and say how it went."""
+    """Publish, print, and say how it went. `held`: the caller has the journals' locks."""
     from lmmbench import bench
 
     try:
-        published = _published(folder, run_plan, chosen, where, found)
+        published = _published(folder, run_plan, chosen, where, found, held=held)
     except KeyboardInterrupt:
         _say(
             f"stopped while publishing; the answers are safe in the journal, publish them with: lmmbench score {folder.name}"
         )
         return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
-    _report(published, folder, code, reason, lang, run_plan.shards)
+    try:
+        _report(published, folder, code, reason, lang, run_plan.shards)
+    except OSError:
+        if not caught:
+            raise
+        _drop(sys.stdout)  # the terminal was closed: the signal said so, and nobody reads on
     if how.ci:
         from lmmbench import ci
 
@@ -546,7 +567,7 @@ def _merged(
         found = results.index(folder, run_plan)
         for text in bench.left(folder, run_plan, found):
             _say(text)
-        return _finish(folder, run_plan, chosen, how, where, lang, "", caught, found)
+        return _finish(folder, run_plan, chosen, how, where, lang, "", caught, found, held=True)
 
 
 def _replay(
@@ -616,12 +637,20 @@ def _check_keys(run_plan: Plan) -> None:
 
 
 def _published(
-    folder: Path, run_plan: Plan, chosen: list[Pack] | None, where: places.Places, found: Index | None = None
+    folder: Path,
+    run_plan: Plan,
+    chosen: list[Pack] | None,
+    where: places.Places,
+    found: Index | None = None,
+    *,
+    held: bool = False,
 ) -> Published:
-    from lmmbench import bench
+    """Publish, with the journals' locks unless the caller holds them."""
+    from lmmbench import bench, journal, shards
 
     try:
-        return bench.publish(folder, run_plan, chosen, where.tasks, found)
+        with contextlib.nullcontext() if held else journal.held(folder, shards.writers(run_plan.shards)):
+            return bench.publish(folder, run_plan, chosen, where.tasks, found)
     except OSError as e:
         raise UsageError(
             f"the results cannot be written ({e.strerror}); the answers are safe in the journal: make room, then: "
@@ -852,7 +881,7 @@ def list_(
         # what to do about it is said when it is asked for, and in --json
         state = "ready" if row.get("ready") else str(row.get("why_not")).partition(";")[0]
         state = f"{state} · retires {row['retires_on']}" if row.get("retires_on") else state
-        _out(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip())
+        _out(visible(line.format(**row, state=state, groups_text=", ".join(row.get("groups", ()))).rstrip()))
     if not rows:
         _say(f"no {what} yet" + ("; start one with: lmmbench run --tasks korean" if what == "runs" else ""))
 
@@ -1301,11 +1330,9 @@ def _note_verified(names: list[str], path: Path, write: bool) -> None:
 def score(name: str, lang: str, results: str | None, tasks_dirs: Sequence[str], debug: bool) -> None:
     """Grade a run again from its journal, offline, and publish it anew. Asks nothing, needs no key."""
     from lmmbench import plan
-    from lmmbench.journal import check_free
 
     where = places.Places(places.tasks_dirs(tasks_dirs), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
-    check_free(folder)
     published = _published(folder, plan.load(folder), None, where)
     _report(published, folder, 0, "", lang)
 
@@ -1354,11 +1381,14 @@ def pack(name: str, to: str | None, results: str | None, debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Overwrite an existing providers.yaml.")
 def init(force: bool) -> None:
     """Write a commented providers.yaml into this folder: add your models and keys' names there."""
+    from lmmbench.doors import read_text
+    from lmmbench.files import write_atomically
+
     target = Path("providers.yaml")
     if target.exists() and not force:
         raise UsageError("providers.yaml exists here; keep it, or overwrite it with: lmmbench init --force")
     shipped = places._shipped("providers.yaml")
     if target.exists() and target.resolve() == shipped.resolve():
         raise UsageError("this folder's providers.yaml is the one that lmmbench ships; nothing to write")
-    target.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
+    write_atomically(target, read_text(shipped).encode("utf-8"))
     _out(f"wrote {target}; set a key (export OPENAI_API_KEY=…), then: lmmbench list models")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from lmmbench.doors import Lines, decode, nearest, read_yaml
 from lmmbench.faults import FAULTS, UsageError
 from lmmbench.net.hosts import is_loopback
+from lmmbench.secret import Secret
 from lmmbench.types import _STRICT, STOPS, Capabilities, Endpoint, Model, Price
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -326,15 +327,15 @@ def base_url(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ)
     return url.rstrip("/")
 
 
-def key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> str:
-    """The endpoint's key, "" when it needs none or its variable is not set. Raises UsageError, never with the value."""
+def key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> Secret:
+    """The endpoint's key, an empty one when it needs none or its variable is not set. Raises UsageError, never with the value."""
     value = env.get(endpoint.key_env, "") if endpoint.key_env else ""
     if any(not 33 <= ord(c) <= 126 for c in value):
         raise UsageError(
             f"{endpoint.key_env} (endpoint {name!r}) holds a line break, a space or a character that no key has; "
             f"set it again without it, for example: export {endpoint.key_env}=\"$(tr -d '[:space:]' < keyfile)\""
         )
-    return value
+    return Secret(value)
 
 
 KEY_PREFIXES = {
@@ -352,7 +353,7 @@ def foreign_key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.envir
     """A warning when the endpoint's key looks like one of another vendor, "" when not. A gateway may well take it, so
     nothing is refused. No part of the key is in the text."""
     host = urlsplit(base_url(name, endpoint, env)).hostname or ""
-    value = key(name, endpoint, env)
+    value = key(name, endpoint, env).reveal()
     for prefix, (vendor, end) in KEY_PREFIXES.items():
         if value.startswith(prefix) and host and not is_loopback(host) and not host.endswith(end):
             return (

@@ -19,6 +19,7 @@ from lmmbench.analysis.views import Sheet, markdown
 from lmmbench.check import excuses
 from lmmbench.doors import nearest, read_text
 from lmmbench.faults import UsageError
+from lmmbench.files import write_atomically
 from lmmbench.guessers import closed, gold_index, guesses
 from lmmbench.packs import Pack
 from lmmbench.types import Item
@@ -206,5 +207,5 @@ def write(pack: Pack) -> list[Path]:
             f"{pack.folder} has no datasheet; write {path(pack, 'en').name} there, with <!-- table: counts --> marks"
         )
     for lang, where in found:
-        where.write_text(page(pack, lang), encoding="utf-8", newline="\n")
+        write_atomically(where, page(pack, lang).encode())
     return [where for _, where in found]

@@ -38,9 +38,9 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
     """Plain data of a YAML file, and the line of every key. No tags, no anchors, no duplicate keys."""
     import yaml
 
+    if path.is_file() and path.stat().st_size > MAX_YAML_BYTES:
+        raise UsageError(f"{path}: larger than {MAX_YAML_BYTES} bytes; split it")
     text = read_text(path)
-    if len(text) > MAX_YAML_BYTES:
-        raise UsageError(f"{path}: larger than {MAX_YAML_BYTES} characters; split it")
     lines: Lines = {}
     try:
         _only_plain(yaml, text, path)

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import os
 import secrets
+import time
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from lmmbench import disk
+from lmmbench.secret import clean, holds_key
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes; the file appears whole or not at all."""
+    """Write bytes, without any key; the file appears whole or not at all."""
+    with replacing(path) as f:
+        f.write(clean(data))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` once all of it is on the disk. Where that fails nothing is left of it."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-    replace_synced(temporary, path)
+    try:
+        with io.BufferedWriter(disk.File(temporary)) as f:
+            yield f
+            f.flush()
+            disk.sync(f.fileno())
+        replace_synced(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.remove(temporary)
+        raise
 
 
 def create_atomically(path: Path, data: bytes) -> None:
@@ -27,29 +46,58 @@ def create_atomically(path: Path, data: bytes) -> None:
     appears whole. Raises FileExistsError for the others."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with temporary.open("xb") as f:
-            f.write(data)
+        with io.BufferedWriter(disk.File(temporary)) as f:
+            f.write(clean(data))
             f.flush()
-            os.fsync(f.fileno())
-        path.hardlink_to(temporary)  # unlike a rename, it fails where the name is taken
+            disk.sync(f.fileno())
+        disk.link(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            disk.remove(temporary)
+    disk.sync_folder(path.parent)
 
 
 def replace_synced(temporary: Path, path: Path) -> None:
     """Rename over `path`, and make the rename itself durable."""
-    temporary.replace(path)
-    _sync_folder(path.parent)
+    _rename(temporary, path)
+    disk.sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    if os.name != "nt":
-        handle = os.open(folder, os.O_RDONLY)
+REFUSALS = 10
+"""On Windows nobody may rename over a file that somebody reads: so often it is tried, a tenth of a second apart."""
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    for _ in range(REFUSALS - 1):
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            return disk.rename(temporary, path)
+        except PermissionError:
+            time.sleep(0.1)
+    return disk.rename(temporary, path)
+
+
+def remove_synced(path: Path) -> None:
+    """Remove a file, if it is there, and make that durable before anything else happens."""
+    with contextlib.suppress(FileNotFoundError):
+        disk.remove(path)
+        disk.sync_folder(path.parent)
+
+
+def make_folder(path: Path, *, new: bool = False) -> None:
+    """Make a folder and what is missing above it, each durable when this returns. Raises FileExistsError for one that
+    must be `new` and is there."""
+    if not new and path.is_dir():
+        return
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    try:
+        disk.make_folder(path)
+    except FileExistsError:
+        if new:
+            raise
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+    disk.sync_folder(path.parent)
 
 
 def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:
@@ -67,21 +115,16 @@ def write_columns(
     import pyarrow.parquet as pq
 
     same = constant or {}
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as f:
-        with pq.ParquetWriter(f, schema, compression="zstd") as writer:
-            for batch in batches:
-                rows = len(next(iter(batch.values())))
-                columns = [
-                    pa.repeat(_column([same[field.name]], field.type)[0], rows)
-                    if field.name in same
-                    else _column(batch[field.name], field.type)
-                    for field in schema
-                ]
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-        f.flush()
-        os.fsync(f.fileno())
-    replace_synced(temporary, path)
+    with replacing(path) as f, pq.ParquetWriter(f, schema, compression="zstd") as writer:
+        for batch in batches:
+            rows = len(next(iter(batch.values())))
+            columns = [
+                pa.repeat(_column([same[field.name]], field.type)[0], rows)
+                if field.name in same
+                else _column(batch[field.name], field.type)
+                for field in schema
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:
@@ -124,11 +167,12 @@ def _ends(parts: Sequence[Sequence[Any]]) -> Any:
 
 
 def _utf8(texts: Sequence[str | None]) -> list[bytes]:
-    """Lone surrogates cannot stand in parquet: they become U+FFFD there."""
+    """Lone surrogates cannot stand in parquet: they become U+FFFD there. Keys may not stand anywhere."""
     try:
-        return [b"" if text is None else text.encode() for text in texts]
+        written = [b"" if text is None else text.encode() for text in texts]
     except UnicodeEncodeError:
-        return [b"" if text is None else without_surrogates(text).encode() for text in texts]
+        written = [b"" if text is None else without_surrogates(text).encode() for text in texts]
+    return [clean(text) for text in written] if holds_key(b"\n".join(written)) else written
 
 
 def without_surrogates(text: str) -> str:

@@ -5,7 +5,8 @@ One JSON object a line, ASCII, its last key `crc` (CRC-32 of the line before it)
 the run (a start, a stop with its reason, a changed limit of an endpoint).
 
 One writer per file, which holds the file's lock. Records are written in groups: one write, one fsync, then everybody
-in the group goes on. A torn last line (a crash) is cut off on opening; damage in the middle is skipped and counted.
+in the group goes on. On opening a torn last line (a crash) is cut off, and what is left is synced before anybody reads
+it: after kill -9 it may be in memory only. Damage in the middle is skipped and counted.
 
 A quick disk is synced on the loop's own thread: handing 0.4 ms of work to another thread and back costs ten times as
 much, since both wait for the interpreter's lock. A slow one is synced in a thread, so that it holds up nobody else.
@@ -23,7 +24,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from lmmbench import disk
 from lmmbench.faults import UsageError
+from lmmbench.files import make_folder
+from lmmbench.secret import clean
 
 Record = dict[str, Any]
 SCHEMA = 1
@@ -41,8 +45,8 @@ class JournalError(Exception):
 
 
 def line_of(record: Record) -> bytes:
-    """The record as a line, with its checksum."""
-    body = _ENCODER.encode(record).encode("ascii")
+    """The record as a line, with its checksum and without any key."""
+    body = clean(_ENCODER.encode(record).encode("ascii"))
     return b'%b,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body[:-1]))
 
 
@@ -55,7 +59,7 @@ def parse(line: bytes) -> Record | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
@@ -86,9 +90,8 @@ class Writer:
     """
 
     def __init__(self, path: Path, on_safe: Callable[[int, Record], None] | None = None) -> None:
-        self._file: IO[bytes] = path.open("ab")
         self._lock = _lock(path.with_suffix(".lock"))
-        self._end = _cut_torn_tail(path)
+        self._fd, self._end = _open(path)
         self._on_safe = on_safe
         self._pending: list[tuple[Record, bytes, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -115,12 +118,10 @@ class Writer:
                 try:
                     if self._broken:
                         raise self._broken
-                    _write_all(self._file.fileno(), b"".join(line for _, line, _ in group))
-                    await self._sync()
+                    await self._write(b"".join(line for _, line, _ in group))
                     self._tell(group)
                 except (OSError, JournalError) as e:
-                    # after a failed fsync the kernel may have dropped the pages: nothing more goes to this file
-                    self._broken = JournalError(f"the journal cannot be written: {e}")
+                    self._broken = self._broken or JournalError(f"the journal cannot be written: {e}")
                 for _, _, done in group:
                     if done.done():
                         continue
@@ -131,13 +132,32 @@ class Writer:
         finally:
             self._flusher = None
 
+    async def _write(self, data: bytes) -> None:
+        try:
+            _write_all(self._fd, data)
+        except OSError:
+            # records that were taken whole are answers that were paid for
+            await self._sync()
+            raise
+        await self._sync()
+
     async def _sync(self) -> None:
+        """Raises OSError, and then the file ends where it was safe: after a failed fsync the kernel may show bytes that
+        it has dropped, and whoever reads them would believe them."""
+        try:
+            await self._timed_sync()
+        except OSError:
+            with contextlib.suppress(OSError):
+                disk.truncate(self._fd, self._end)
+            raise
+
+    async def _timed_sync(self) -> None:
         if self._in_thread:
             self._in_thread -= 1
-            await asyncio.get_running_loop().run_in_executor(None, os.fsync, self._file.fileno())
+            await asyncio.get_running_loop().run_in_executor(None, disk.sync, self._fd)
             return
         began = time.perf_counter()
-        os.fsync(self._file.fileno())
+        disk.sync(self._fd)
         # an average of the last dozen: one sync may have waited for another thread, not for the disk
         self._sync_s += (time.perf_counter() - began - self._sync_s) / 12
         if self._sync_s > QUICK_SYNC_S:
@@ -152,7 +172,7 @@ class Writer:
     async def close(self) -> None:
         if self._flusher is not None:
             await self._flusher
-        self._file.close()
+        disk.close(self._fd)
         self._lock.close()
 
 
@@ -163,40 +183,53 @@ def check_free(run: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(run: Path, writers: Iterable[str]) -> Iterator[None]:
-    """Keep these writers out meanwhile, those that have not begun too. Raises UsageError (exit code 5) while one of
-    them, or another that holds them, is at work."""
-    (run / "journal").mkdir(exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        for writer in writers:
-            stack.enter_context(_lock(run / "journal" / f"{writer}.lock"))
+def held(run: Path, writers: Iterable[str] = ()) -> Iterator[None]:
+    """The journals of a run as their writers would open them, with their locks, and with those of `writers` that have not
+    begun: nobody writes while somebody publishes what they say, or publishes at the same time. Raises UsageError (exit
+    code 5) while one of them is at work."""
+    folder = run / "journal"
+    make_folder(folder)
+    with contextlib.ExitStack() as locks:
+        for writer in sorted({*writers, *(path.stem for path in folder.glob("*.jsonl"))}):
+            locks.enter_context(_lock(folder / f"{writer}.lock"))
+        for path in sorted(folder.glob("*.jsonl")):
+            disk.close(_open(path)[0])
         yield
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """(descriptor, size) of a journal in which every byte and its own name are on the disk, and every line ends."""
+    fd = disk.extend(path)
+    try:
+        end = _whole_lines(path)
+        if end < path.stat().st_size:
+            disk.truncate(fd, end)
+        disk.sync(fd)
+        disk.sync_folder(path.parent)
+    except OSError:
+        disk.close(fd)
+        raise
+    return fd, end
 
 
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        view = view[disk.write(fd, view) :]
 
 
-def _cut_torn_tail(path: Path) -> int:
-    """Cut what a crash left after the last line break, so that the next record begins on a line of its own. Returns
-    the size that is left."""
-    with path.open("r+b") as f:
-        size = f.seek(0, os.SEEK_END)
-        end = size
+def _whole_lines(path: Path) -> int:
+    """Bytes up to the last line break: what a crash left after it is no record, and the next begins a line of its own."""
+    with path.open("rb") as f:
+        end = f.seek(0, os.SEEK_END)
         while end > 0:
             start = max(0, end - 65536)
             f.seek(start)
             at = f.read(end - start).rfind(b"\n")
             if at >= 0:
-                end = start + at + 1
-                break
+                return start + at + 1
             end = start
-        if end < size:
-            f.truncate(end)
-            os.fsync(f.fileno())
-    return end
+    return 0
 
 
 def _lock(path: Path) -> IO[bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -153,7 +155,10 @@ def name_of(folder: Path) -> str:
 
 def load(folder: Path) -> Pack:
     """Read one pack. Raises UsageError with file, line and what to do about it."""
-    card, items_path = load_card(folder), folder / "items.jsonl"
+    items_path = folder / "items.jsonl"
+    _check_own(folder, folder / "card.yaml")
+    _check_own(folder, items_path)
+    card = load_card(folder)
     if card.data and not items_path.exists():
         raise UsageError(f"{folder}: its items are not here yet; fetch them with: lmmbench import {name_of(folder)}")
     text = read_text(items_path)
@@ -177,6 +182,16 @@ def _imported_sha(folder: Path) -> str:
         raise UsageError(
             f"{folder / IMPORTED} is damaged; import again with: lmmbench import {name_of(folder)}"
         ) from None
+
+
+def _check_own(folder: Path, path: Path) -> None:
+    """A pack's files lie in the pack, and are files: a link may lead anywhere, a pipe never ends."""
+    try:
+        own = path.resolve().is_relative_to(folder.resolve()) and (path.is_file() or not path.exists())
+    except (OSError, RuntimeError):  # a link to itself
+        own = False
+    if not own:
+        raise UsageError(f"{path} is no file of its pack; put the file itself there")
 
 
 def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
@@ -392,7 +407,7 @@ def read_media(folder: Path, item: Item) -> Iterable[Media]:
         path = folder / ref.path
         try:
             inside = path.resolve().is_relative_to(folder.resolve())
-            data = path.read_bytes() if inside else b""
+            data = _bytes(path) if inside else b""
         except (OSError, ValueError, RuntimeError) as e:  # a zero byte, a link to itself
             reason = getattr(e, "strerror", None) or e
             raise UsageError(
@@ -408,6 +423,18 @@ def read_media(folder: Path, item: Item) -> Iterable[Media]:
                 "back, or write the new hash into items.jsonl"
             )
         yield Media(ref.mime, data, ref.sha256)
+
+
+MAX_MEDIA = 100_000_000
+"""Bytes of one file. No vendor takes as much inline."""
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise OSError(errno.ENOENT, "no file" if path.exists() else os.strerror(errno.ENOENT))
+    if path.stat().st_size > MAX_MEDIA:
+        raise OSError(errno.EFBIG, f"larger than {MAX_MEDIA} bytes")
+    return path.read_bytes()
 
 
 def chance(card: Card, item: Item) -> float:

@@ -158,7 +158,7 @@ def load(folder: Path) -> Plan:
         raise UsageError(f"{folder} is not a run: it has no plan.json; see: lmmbench list runs")
     try:
         data = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError(f"{path} is damaged; restore it from a copy") from None
     if not isinstance(data, dict):
         raise UsageError(f"{path} is damaged; restore it from a copy")

@@ -21,7 +21,7 @@ from lmmbench import __version__, alarms, money, packs, policy, shards
 from lmmbench import journal as journals
 from lmmbench.canon import sha256
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import read_parquet, without_surrogates, write_atomically, write_columns
+from lmmbench.files import make_folder, read_parquet, without_surrogates, write_atomically, write_columns
 from lmmbench.journal import Record
 from lmmbench.net.pace import GROWN
 from lmmbench.plan import Plan, PlannedPack
@@ -426,7 +426,7 @@ def publish_models(
 ) -> tuple[dict[str, Counter[str]], Counter[str]]:
     """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns, for each model,
     the counts by status and the number of scored rows."""
-    (folder / "models").mkdir(exist_ok=True)
+    make_folder(folder / "models")
     handles = {path: path.open("rb") for path in {o.path for o in found.outcomes.values() if o.path}}
     counts: dict[str, Counter[str]] = {}
     scored: Counter[str] = Counter()

@@ -262,6 +262,8 @@ class Runner:
             started, asked_at = loop.time(), datetime.now(UTC)
             try:
                 reply = await lane.provider.ask(request)
+                if not isinstance(reply, Reply):
+                    raise TypeError(f"a provider returned {type(reply).__name__}, not a Reply")
             except Fault as fault:
                 spent, load = worst if fault.maybe_billed else 0.0, fault.rule.load
                 await self._fail(lane, key, fault)

@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from lmmbench.canon import canonical, sha256
 from lmmbench.check import excuses
 from lmmbench.doors import read_text, read_yaml
 from lmmbench.faults import UsageError
+from lmmbench.files import make_folder, write_atomically
 from lmmbench.packs import Pack
 from lmmbench.types import Item
 
@@ -120,12 +120,12 @@ def seal(pack: Pack, share: float, to: Path, salt: bytes) -> Sealed:
         "sealed",
     )
     _write_part(pack, public, kept, {}, "public")
-    (sealed / SALT).write_text(salt.hex() + "\n", encoding="utf-8", newline="\n")
+    write_atomically(sealed / SALT, f"{salt.hex()}\n".encode())
     told = {
         "about": "SHA-256 commitments to sealed items: sha256(hmac_sha256(salt, 'item' 0x1f id) + canonical JSON)",
         "pack": pack.id, "version": pack.card.version, "items": len(taken), "hashes": sorted(commitment(x, salt) for x in taken),
     }  # fmt: skip
-    (public / HASHES).write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
+    write_atomically(public / HASHES, (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode())
     return Sealed(public, sealed, len(kept), len(taken))
 
 
@@ -139,12 +139,12 @@ def _write_part(pack: Pack, folder: Path, lines: Sequence[Line], card: Line, par
     """A folder that is a pack: its items, their media, the card, and what the split makes it break."""
     import yaml
 
-    folder.mkdir(parents=True)
+    make_folder(folder, new=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (folder / "items.jsonl").write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(folder / "items.jsonl", text.encode())
     for path in {m["path"] for line in lines for m in line.get("media", ())}:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(pack.folder / path, folder / path)
+        make_folder((folder / path).parent)
+        write_atomically(folder / path, (pack.folder / path).read_bytes())
     data = read_yaml(pack.folder / "card.yaml")[0] | card
     data |= {"version": f"{pack.card.version}+{part}", "items_sha256": sha256(text)}
     _write_yaml(folder / "card.yaml", yaml.safe_dump(data, allow_unicode=True, sort_keys=False))
@@ -153,7 +153,7 @@ def _write_part(pack: Pack, folder: Path, lines: Sequence[Line], card: Line, par
 
 
 def _write_yaml(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(path, text.encode())
 
 
 def _excused(whole: Pack, part: Pack) -> Iterator[Line]:

@@ -76,12 +76,12 @@ def item(folder: Path, item_id: str) -> str:
 def _item_lines(folder: Path, row: dict[str, Any]) -> list[str]:
     import pyarrow.compute as pc
 
-    lines = [f"{row['pack']}/{row['item_id']}  {row['stratum']} · {row['type']} · {row['attestation']}", ""]
+    lines = [visible(f"{row['pack']}/{row['item_id']}  {row['stratum']} · {row['type']} · {row['attestation']}"), ""]
     lines.append(visible(row["question"]))
-    lines += [f"shown with {m['path']} ({m['mime']})" for m in json.loads(row["media_json"] or "[]")]
+    lines += [visible(f"shown with {m['path']} ({m['mime']})") for m in json.loads(row["media_json"] or "[]")]
     lines += ["", f"targets: {visible(' | '.join(row['targets']))}"]
     if row["options"]:
-        lines.append("options as written: " + "  ".join(f"{n}={o}" for n, o in enumerate(row["options"], 1)))
+        lines.append("options as written: " + visible("  ".join(f"{n}={o}" for n, o in enumerate(row["options"], 1))))
     lines.append(f"claim: {visible(row['claim'])}")
     columns = [
         "latency_s",

@@ -5,6 +5,7 @@ Importing this module takes keys, proxies and lmmbench's own variables out of th
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import io
@@ -272,6 +273,19 @@ def ask(
         return outcomes
 
     return asyncio.run(main())
+
+
+# --- these tests -------------------------------------------------------------------------------------
+
+
+def names_of_tests() -> set[str]:
+    """Every test, as `test_file.py::test_name`."""
+    return {
+        f"{path.name}::{node.name}"
+        for path in (ROOT / "tests").glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
 
 
 # --- a run's files -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmmbench import config
-from lmmbench.net.keys import SHORTEST, hide
+from lmmbench.secret import SHORTEST, hide
 from tests import kit
 from tests.fake_server import RIGHT, Answer, Exchange, FakeServer
 

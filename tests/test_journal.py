@@ -294,7 +294,7 @@ def test_nothing_is_written_after_a_failed_fsync(tmp_path: Path, monkeypatch: py
 
     def fsync(fd: int) -> None:
         calls[0] += 1
-        if calls[0] == 4:
+        if calls[0] == 6:  # two are made on opening
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(fd)
 
@@ -302,8 +302,9 @@ def test_nothing_is_written_after_a_failed_fsync(tmp_path: Path, monkeypatch: py
         patch.setattr("os.fsync", fsync)
         safe, raised = appended_until_it_breaks(path)
     assert safe == list(range(18))
+    assert [r["n"] for _, r in journal.read(path) if r] == safe, "what the kernel may only pretend to have is not shown"
     assert len(raised) == 200 - 18
-    assert calls[0] == 4
+    assert calls[0] == 6
     assert_nothing_is_lost(path, safe)
 
 
@@ -346,6 +347,43 @@ def test_a_run_that_is_being_written_is_busy(tmp_path: Path) -> None:
     again = lmmbench("run", "--tasks", "mini", "--run-id", "one", *where, cwd=tmp_path)
     assert (again.returncode, "--resume one" in again.stderr) == (2, True)
     assert renamed.returncode == 5, "the contract: --run-id of a run that is running is exit code 5"
+
+
+def test_whoever_publishes_is_alone(tmp_path: Path) -> None:
+    """`score` while another process publishes or writes the same run is exit 5, and it writes to none of its files: two
+    that publish at once would write to one temporary file."""
+    where = simulated(tmp_path)
+    assert lmmbench("run", "--tasks", "mini", "--run-id", "one", *where, cwd=tmp_path).returncode == 0
+    run = tmp_path / "results" / "one"
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.rglob("*") if p.is_file()}
+    score = ["score", "one", *where[:2], *where[4:]]
+    with journal.held(run):
+        refused = [lmmbench(*score, cwd=tmp_path), lmmbench("run", "--resume", "one", *where, cwd=tmp_path)]
+    assert [r.returncode for r in refused] == [5, 5], refused[0].stderr
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.rglob("*") if p.is_file()} == before
+    assert lmmbench(*score, cwd=tmp_path).returncode == 0
+
+
+def test_what_a_killed_writer_left_is_synced_before_it_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After kill -9 the last records may be in memory only: nothing is published from them before they are on the disk,
+    and half a record is cut off."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    path = folder / "main.jsonl"
+    path.write_bytes(journal.line_of({"t": "mark"}) + b'{"t":"do')
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        synced.append(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with journal.held(tmp_path):
+        assert {path.stat().st_ino, folder.stat().st_ino} == set(synced)
+        assert path.read_bytes() == journal.line_of({"t": "mark"})
 
 
 def test_damaged_records_are_counted_and_asked_again(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ SOURCE = Path(lmmbench.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     # 0: the nouns, the one table of faults, canonical bytes. They import nothing of ours.
-    ("lmmbench", "types", "faults", "canon"),
+    ("lmmbench", "types", "faults", "canon", "secret"),
     # 1: tools that know of no pack, no vendor and no run
-    ("net", "prompts", "stats", "files", "doors", "media", "money", "terminal", "retired", "policy", "hangul"),
+    ("net", "prompts", "stats", "disk", "files", "doors", "media", "money", "terminal", "retired", "policy", "hangul"),
     # 2: what is asked, who is asked, how it is graded, and where all that lies
     ("config", "packs", "validators", "guessers", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out

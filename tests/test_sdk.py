@@ -18,6 +18,7 @@ import pytest
 from lmmbench import cli, config
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY
+from lmmbench.secret import Secret
 from lmmbench.types import Reply
 from tests import kit
 from tests.fake_server import Answer, FakeServer
@@ -143,8 +144,8 @@ def test_a_handshake_that_never_ends_is_a_timeout() -> None:
 @needs_sdk
 @APIS
 def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Path, key, JSON body and the endpoint's own headers are those of our transport; the client adds its name and
-    nothing about this machine; a key that lies about in the environment goes nowhere."""
+    """Path, key, JSON body and the endpoint's own headers are those of our transport; the client adds nothing about
+    itself or this machine; a key that lies about in the environment goes nowhere."""
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.setenv(name, "sk-of-someone-else")
     asked = kit.request("그림에 무엇이 있습니까?", kit.PIXEL)
@@ -155,6 +156,7 @@ def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pyt
     for name in ("authorization", "x-goog-api-key", "content-type", "x-team"):
         assert ours.headers.get(name) == theirs.headers.get(name)
     assert (ours.path, ours.body) == (theirs.path, theirs.body)
+    assert theirs.headers["user-agent"] == ours.headers["user-agent"] == "lmmbench", "the clients' own names the Python"
     own = set(theirs.headers) - set(ours.headers)
     assert own <= {"connection"}, own
     assert "sk-of-someone-else" not in str(theirs.headers)
@@ -176,7 +178,7 @@ def test_a_body_is_seen_as_it_arrives(api: str, path: str) -> None:
         return False
 
     async def main(url: str) -> bytes:
-        sender = SdkSender(api, url, KEY)
+        sender = SdkSender(api, url, Secret(KEY))
         reply = await sender.send(url + path, {}, b"{}", 10, see)
         await sender.close()
         return reply.body

@@ -18,6 +18,7 @@ from typing import Any
 from lmmbench import packs
 from lmmbench.canon import sha256
 from lmmbench.faults import UsageError
+from lmmbench.files import make_folder, write_atomically
 from lmmbench.hangul import squeeze
 from lmmbench.imports.cards import text_of
 from lmmbench.imports.tables import normal
@@ -92,10 +93,10 @@ def write(paths: Sequence[Path], to: Path, stratum: str, limit: int, today: str)
     if not chosen:
         raise UsageError(f"no sentence there differs between dialect and standard; left out: {dict(left_out)}")
     text = text_of([_item(p, f"{stratum}-{n:05}", stratum, today) for n, p in enumerate(chosen, 1)])
-    to.mkdir(parents=True)
-    (to / "items.jsonl").write_text(text, encoding="utf-8", newline="\n")
+    make_folder(to, new=True)
+    write_atomically(to / "items.jsonl", text.encode())
     card = yaml.safe_dump(_card(to.name, sha256(text)), allow_unicode=True, sort_keys=False)
-    (to / "card.yaml").write_text(card, encoding="utf-8", newline="\n")
+    write_atomically(to / "card.yaml", card.encode())
     packs.load(to)
     return len(chosen), left_out
 

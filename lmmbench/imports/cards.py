@@ -19,7 +19,7 @@ from lmmbench import __version__, packs
 from lmmbench.canon import sha256
 from lmmbench.doors import read_text
 from lmmbench.faults import UsageError
-from lmmbench.files import write_atomically
+from lmmbench.files import make_folder, write_atomically
 from lmmbench.hangul import squeeze
 from lmmbench.imports import hub, tables
 from lmmbench.imports.tables import Row
@@ -240,9 +240,9 @@ def text_of(lines: Sequence[Line]) -> str:
 
 def _write(card: Card, folder: Path, to: Path, made: Imported, told: Line) -> None:
     """The items, and last what they were made from: without it the items are not taken."""
-    to.mkdir(parents=True, exist_ok=True)
+    make_folder(to)
     if to != folder:
-        (to / "card.yaml").write_text(read_text(folder / "card.yaml"), encoding="utf-8", newline="\n")
+        write_atomically(to / "card.yaml", read_text(folder / "card.yaml").encode())
     text = text_of(made.lines)
     told |= {"items_sha256": sha256(text), "harness_version": __version__, "left_out": made.left_out}
     write_atomically(to / "items.jsonl", text.encode())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lmmbench.faults import UsageError
+from lmmbench.files import replacing
 from lmmbench.hangul import squeeze
 from lmmbench.imports.tables import normal
 from lmmbench.packs import Pack
@@ -98,9 +99,9 @@ def _lower(entry: Mapping[str, Any]) -> dict[str, Any]:
 def write_list(paths: Sequence[Path], to: Path) -> int:
     """The senses as JSON Lines. Returns how many."""
     count = 0
-    with to.open("w", encoding="utf-8", newline="\n") as f:
+    with replacing(to) as f:
         for sense in senses(paths):
-            f.write(json.dumps(asdict(sense), ensure_ascii=False) + "\n")
+            f.write((json.dumps(asdict(sense), ensure_ascii=False) + "\n").encode())
             count += 1
     return count
 

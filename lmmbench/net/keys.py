@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import re
-from functools import cache
-
 from lmmbench.net.http1 import RAW, Headers, Response
-
-SHORTEST = 8
-"""Characters. Every vendor's keys are longer; a shorter one is a local server's placeholder (`EMPTY`), and a word like
-any other."""
+from lmmbench.secret import Secret
 
 
-def without_key(key: str, reply: Response) -> Response:
+def without_key(key: Secret, reply: Response) -> Response:
     """The reply with the key taken out of its headers (a request id is kept) and its body."""
-    if len(key) < SHORTEST:
+    if not key:
         return reply
-    headers = Headers((k, hide(key, v.encode(*RAW)).decode(*RAW)) for k, v in reply.headers.items())
-    return Response(reply.status, headers, hide(key, reply.body))
-
-
-def hide(key: str, body: bytes) -> bytes:
-    """The body with the key, in every form in which it may stand there, replaced."""
-    return written(key).sub(b"[key]", body) if len(key) >= SHORTEST else body
-
-
-@cache
-def written(key: str) -> re.Pattern[bytes]:
-    """A key as it stands, and as JSON (also within JSON), URLs and HTML write it: `/` may be `\\/`, `=` may be `\\u003d`."""
-
-    def character(c: str) -> str:
-        code, entity = f"{ord(c):02x}", html.escape(c)
-        forms = [rf"\\+u00(?i:{code})", f"%(?:25)*(?i:{code})", f"&#{ord(c)};", rf"\\*{re.escape(c)}"]
-        forms = [entity, *forms] if entity != c else forms
-        return c if c.isalnum() else f"(?:{'|'.join(forms)})"
-
-    return re.compile("".join(map(character, key)).encode())
+    headers = Headers((k, key.hide(v.encode(*RAW)).decode(*RAW)) for k, v in reply.headers.items())
+    return Response(reply.status, headers, key.hide(reply.body))

@@ -18,10 +18,11 @@ from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Sender
 from lmmbench.net.http1 import Response, Watch
-from lmmbench.net.keys import hide, without_key
+from lmmbench.net.keys import without_key
 from lmmbench.net.sse import Event
 from lmmbench.providers import anthropic, baseline, clova, gemini, openai_chat
 from lmmbench.providers.streams import STREAMS, Form, Heard
+from lmmbench.secret import Secret
 from lmmbench.types import Call, Endpoint, MediaLimits, Model, Reply, Request
 
 
@@ -103,14 +104,16 @@ def request_sha(request: Request, model: Model, endpoint: Endpoint) -> str:
 class HttpProvider:
     """A model behind HTTP: encode, send, decode."""
 
-    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Carrier, url: str, key: str) -> None:
+    def __init__(
+        self, model: Model, endpoint: Endpoint, dialect: Dialect, sender: Carrier, url: str, key: Secret
+    ) -> None:
         self._model = model
         self._endpoint = endpoint
         self._dialect = dialect
         self._sender = sender
         self._url = url
         self._key = key
-        self._headers = {**endpoint.headers, **(dialect.auth(key) if key else {})}
+        self._headers = {**endpoint.headers, **(dialect.auth(key.reveal()) if key else {})}
 
     def unsupported(self, request: Request) -> str:
         return lacks_input(self._model, request)
@@ -156,7 +159,7 @@ class HttpProvider:
     def _told(self, form: Form, heard: Heard, headers: Mapping[str, str], broken: Fault | None) -> Reply:
         """The reply that a stream's events tell. What broke the connection is the fault, unless the answer was whole
         before."""
-        events = [Event(hide(self._key, event.data.encode()).decode(), event.name) for event in heard.events]
+        events = [Event(self._key.hide(event.data.encode()).decode(), event.name) for event in heard.events]
         try:
             folded = form.fold(events)
         except Fault as fault:
@@ -200,7 +203,7 @@ class HttpProvider:
 class SdkProvider(HttpProvider):
     """The same, carried by the vendor's own client, which is this provider's alone."""
 
-    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, url: str, key: str) -> None:
+    def __init__(self, model: Model, endpoint: Endpoint, dialect: Dialect, url: str, key: Secret) -> None:
         from lmmbench.providers.sdk import SdkSender
 
         self._sdk = SdkSender(endpoint.api, url, key)
@@ -252,7 +255,7 @@ def make(model: Model, endpoint_id: str, endpoint: Endpoint, sender: Sender) -> 
 
 
 def _sdk_provider(
-    model: Model, endpoint_id: str, endpoint: Endpoint, dialect: Dialect, url: str, key: str
+    model: Model, endpoint_id: str, endpoint: Endpoint, dialect: Dialect, url: str, key: Secret
 ) -> SdkProvider:
     try:
         return SdkProvider(model, endpoint, dialect, url, key)

@@ -23,7 +23,8 @@ import httpx2
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY, MAX_STREAM, proxy_of, system_certificates
 from lmmbench.net.http1 import Headers, Response, Watch
-from lmmbench.net.keys import hide, without_key
+from lmmbench.net.keys import without_key
+from lmmbench.secret import Secret
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -37,6 +38,8 @@ _CREDENTIALS = ("authorization", "x-goog-api-key", "api-key")
 
 _replies: ContextVar[list[Response]] = ContextVar("replies")
 """What came back for the ask of this task; the last one counts (a client may fetch a token first)."""
+_agent: ContextVar[str] = ContextVar("agent", default="lmmbench")
+"""The endpoint's own User-Agent, else ours."""
 _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 
 
@@ -46,10 +49,10 @@ class SdkSender:
     Raises ModuleNotFoundError where the client is not installed, UsageError where it has no account.
     """
 
-    def __init__(self, api: str, base_url: str, key: str) -> None:
+    def __init__(self, api: str, base_url: str, key: Secret) -> None:
         self._key = key
         self._http = httpx2.AsyncClient(transport=_Tap(base_url), trust_env=False, follow_redirects=False)
-        self._carrier = (_OpenAI if api == "openai-chat" else _Gemini)(base_url, key, self._http)
+        self._carrier = (_OpenAI if api == "openai-chat" else _Gemini)(base_url, key.reveal(), self._http)
 
     async def send(
         self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
@@ -58,6 +61,7 @@ class SdkSender:
         replies: list[Response] = []
         _replies.set(replies)
         _watching.set(watch)
+        _agent.set(next((value for name, value in headers.items() if name.lower() == "user-agent"), "lmmbench"))
         try:
             async with asyncio.timeout(deadline_s):
                 await self._carrier.post(url, dict(headers), body)
@@ -82,7 +86,7 @@ class SdkSender:
         return Fault("auth" if credentials else "adapter", self._said(error))
 
     def _said(self, error: BaseException) -> str:
-        return hide(self._key, f"{error.__class__.__name__}: {error}".encode()).decode()
+        return self._key.hide(f"{error.__class__.__name__}: {error}".encode()).decode()
 
 
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
@@ -119,6 +123,8 @@ class _Tap(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         for name in [n for n in request.headers if n.startswith(_TELEMETRY)]:
             del request.headers[name]
+        # the clients name the Python and themselves in it
+        request.headers["user-agent"] = _agent.get()
         request.extensions["timeout"] = {"connect": CONNECT_S, "read": None, "write": None, "pool": None}
         raw = await self._wire.handle_async_request(request)
         reply = httpx2.Response(raw.status_code, headers=raw.headers, stream=raw.stream, request=request)
@@ -127,7 +133,7 @@ class _Tap(httpx2.AsyncBaseTransport):
         finally:
             await raw.aclose()
         for key in _keys(request):
-            whole = without_key(key, whole)
+            whole = without_key(Secret(key), whole)
         _replies.get().append(whole)
         headers = [(k, v) for k, v in whole.headers.items() if k not in ("content-encoding", "content-length")]
         return httpx2.Response(whole.status, headers=headers, content=whole.body)
