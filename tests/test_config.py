@@ -233,7 +233,10 @@ OPENAI = "https://api.openai.com/v1"
     [
         ("deepseek-chat", ("2026-07-24", "deepseek-flash", "was")),
         ("gpt-3.5-turbo-0125", ("2026-10-23", "gpt-6", "was")),
-        ("grok-3-mini", ("2026-05-15", "grok-4.3", "was")),
+        ("grok-3", ("2026-05-15", "grok-4.3", "was")),
+        ("grok-3-mini", ()),  # the vendor's page does not name it
+        ("gpt-4-32k", ()),
+        ("gpt-4-0613", ("2026-10-23",)),
         ("grok-4-1-fast-reasoning", ("2026-05-15",)),
         ("o3", ("2026-12-11", "is to be")),
         ("KoGPT-6B", ("KoGPT", "2024", "kanana-o")),
