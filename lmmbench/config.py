@@ -242,7 +242,9 @@ def _check_capabilities(name: str, can: Capabilities, where: str) -> None:
     if can.efforts and can.default_effort not in can.efforts:
         raise UsageError(f"{where}default_effort {can.default_effort!r} is none of its efforts; correct it")
     if not 0 < can.cost_units < math.inf:
-        raise UsageError(f"{where}cost_units is how many units of {can.cost_field or 'cost_field'} are a US dollar: above 0")
+        raise UsageError(
+            f"{where}cost_units is how many units of {can.cost_field or 'cost_field'} are a US dollar: above 0"
+        )
     for kind, limits in can.limits.items():
         if limits.max_ratio is not None and not 1 <= limits.max_ratio < math.inf:
             raise UsageError(f"{where}limits.{kind}.max_ratio is the longer side over the shorter: a number, 1 or more")

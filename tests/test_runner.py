@@ -211,10 +211,12 @@ def test_noise_loses_nothing_and_no_failure_is_scored(tmp_path: Path, shares: tu
 
 
 def test_who_answered_and_how_it_ended_is_said_where_nobody_expected_it(home: Path) -> None:
-    """A finish word that no table has is `invalid` without a score, counted in run.json and said at the end. So is a
-    served model that was not asked for, and one that changed in mid-run; one that was asked for is not mentioned."""
+    """The text before a finish word that no table has is an answer, and no text is none: `invalid`, and asked once more.
+    The word stands in the row, is counted in run.json and said at the end. So is a served model that was not asked for,
+    and one that changed in mid-run; one that was asked for is not mentioned."""
     told = {
-        ("sim-a", "q0001"): openai("반쯤", finish="paused_for_review"),
+        ("sim-a", "q0001"): openai(RIGHT, finish="paused_for_review"),
+        ("sim-a", "q0003"): openai("", finish="paused_for_review"),
         ("sim-b", "q0002"): openai(RIGHT, model="sim-b-2026-11-01"),
     }
 
@@ -228,14 +230,15 @@ def test_who_answered_and_how_it_ended_is_said_where_nobody_expected_it(home: Pa
         run = home / "results" / "r"
         assert done.returncode == 0, done.stderr
         manifest = manifest_of(run)
-        assert manifest["unknown_finish"] == {"sim-a": {"paused_for_review": 2}}
+        assert manifest["unknown_finish"] == {"sim-a": {"paused_for_review": 3}}
         assert manifest["models"]["sim-b"]["served_models"] == {"sim-b": 39, "sim-b-2026-11-01": 1}
-        (row,) = [r for r in rows_of(run, "sim-a") if r["status"] != "ok"]
-        assert (row["status"], row["finish"], row["score"]) == ("invalid", "paused_for_review", None)
+        whole, empty = [r for r in rows_of(run, "sim-a") if r["finish"] == "paused_for_review"]
+        assert (whole["status"], whole["answer"], whole["attempts"]) == ("ok", RIGHT, 1) and whole["score"] is not None
+        assert (empty["status"], empty["score"], empty["attempts"]) == ("invalid", None, 2)
         warnings = [line for line in done.stderr.splitlines() if "warning:" in line]
         assert len(warnings) == 3
         assert [a["model"] for a in manifest["alarms"]] == ["sim-b"]
-        assert "sim-a: replies ended with words that no table has ('paused_for_review' 2 times)" in done.stderr
+        assert "sim-a: replies ended with words that no table has ('paused_for_review' 3 times)" in done.stderr
         assert "alarm: sim-b: the served model changed in mid-run (sim-b × 39, sim-b-2026-11-01 × 1)" in done.stderr
         assert "sim-c: asked for sim-c, 40 answers came from sim-z, which is not the model" in done.stderr
 
