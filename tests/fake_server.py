@@ -378,7 +378,15 @@ def clova_chunks(
     """The stream of `clova(…)`: tokens of two characters, the result with the whole text again, the end."""
     result = clova(text, usage=usage, finish=finish)["result"]
     for n in range(0, len(text), 2):
-        yield "token", {**result, "message": {"role": "assistant", "content": text[n : n + 2]}, "finishReason": None, "usage": None}
+        yield (
+            "token",
+            {
+                **result,
+                "message": {"role": "assistant", "content": text[n : n + 2]},
+                "finishReason": None,
+                "usage": None,
+            },
+        )
     yield "result", result
     yield "signal", {"data": "[DONE]"}
 

@@ -37,7 +37,22 @@ from tests.kit import ROOT
 
 FOLDER = Path(__file__).parent / "golden"
 CASES = {f"{path.parent.name}/{path.stem}": path for path in sorted(FOLDER.rglob("*.json"))}
-KEYS = {"about", "source", "sure", "model", "request", "call", "status", "headers", "body", "text", "stream", "first", "reply", "fault"}
+KEYS = {
+    "about",
+    "source",
+    "sure",
+    "model",
+    "request",
+    "call",
+    "status",
+    "headers",
+    "body",
+    "text",
+    "stream",
+    "first",
+    "reply",
+    "fault",
+}
 ITEM = Item("q1", "s", "closed", "c", {}, ("1",), Provenance("", "", "", (), "recall"), ("하나", "둘"))
 
 
@@ -203,6 +218,11 @@ def test_the_table_in_the_docs_is_the_table_of_faults() -> None:
 
 def test_the_number_of_pairs_is_the_one_that_is_told() -> None:
     """README, its Korean half, docs/faults.md and CHANGELOG.md count what is there."""
-    told = {"README.md": "{} pairs", "README.ko.md": "{}개 짝", "docs/faults.md": "{} cases are", "CHANGELOG.md": "{} golden"}
+    told = {
+        "README.md": "{} pairs",
+        "README.ko.md": "{}개 짝",
+        "docs/faults.md": "{} cases are",
+        "CHANGELOG.md": "{} golden",
+    }
     for page, words in told.items():
         assert words.format(len(CASES)) in (ROOT / page).read_text(encoding="utf-8"), (page, len(CASES))

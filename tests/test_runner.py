@@ -584,6 +584,39 @@ def test_the_cap_holds_when_answers_cost_more_than_the_worst_case(home: Path) ->
         assert (run_here(home, resume=True, max_cost=1.0).code, len(server.history)) == (0, 40)
 
 
+BILLS = {"bills": {"source": "made up", "as_of": "2026-11-22", "cost_field": "ticks", "cost_units": 1e10}}
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_what_a_vendor_says_it_billed_is_what_an_answer_cost(home: Path, priced: bool) -> None:
+    """It comes before the price, and answers that do not say it are reckoned by the price, or cost nobody knows what;
+    run.json counts both kinds, and the cap and a second grading believe the same."""
+
+    def script(x: Exchange) -> Answer | None:
+        told = openai(RIGHT, usage=(1000, 500))
+        if x.question[:5] != "q0000":
+            told["usage"]["ticks"] = 25_000_000  # 0.0025 dollars
+        return Answer(body=told)
+
+    with FakeServer(script) as server:
+        price = {"price": {"input": 1.0, "output": 2.0}} if priced else {}
+        providers_yaml(
+            home / "providers.yaml", server.url, {"sim-a": {"capabilities": "bills", **price}}, concurrency=1
+        )
+        with (home / "providers.yaml").open("a", encoding="utf-8") as f:
+            f.write(f"capabilities: {json.dumps(BILLS)}\n")
+        ran = run_here(home, max_cost=39 * 0.0025 + 0.0021 if priced else None)
+        assert (ran.code, len(server.history)) == (0, 40)
+    costs = {r["item_id"]: r["cost_usd"] for r in rows_of(ran.folder)}
+    assert costs.pop("q0000") == (pytest.approx(0.002) if priced else None)
+    assert set(costs.values()) == {0.0025}
+    for _ in range(2):
+        manifest = manifest_of(ran.folder)
+        assert manifest["cost_usd"] == (pytest.approx(39 * 0.0025 + 0.002) if priced else None)
+        assert manifest["models"]["sim-a"]["cost_source"] == {"reported": 39} | ({"table": 1} if priced else {})
+        assert lmmbench("score", "r", cwd=home).returncode == 0
+
+
 def test_a_stopped_model_gives_back_what_it_reserved(home: Path) -> None:
     """The money that a stopped model had set aside for its next question is there for the others: 40 questions at 64
     dollars fit under a cap of 40 x 64."""
