@@ -246,6 +246,8 @@ class Index:
     unknown_finish: dict[str, Counter[str]] = field(default_factory=dict)
     cost_sources: dict[str, Counter[str]] = field(default_factory=dict)
     """For each model, how many answers cost what the vendor said (`reported`), and how many by the price (`table`)."""
+    unsupported: dict[str, str] = field(default_factory=dict)
+    """For each model, why it cannot take a question: of several reasons the first by alphabet, whatever came first."""
     said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
@@ -359,7 +361,10 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
     if record["t"] == "fail" and not record.get("billed"):
         found.spent_usd -= outcome.worst_usd
     _tally(found.unknown_finish, record, "unknown_finish")
-    if record["t"] == "done" and record["status"] != "unsupported":
+    if record.get("status") == "unsupported":
+        reason = record["error"]
+        found.unsupported[record["model"]] = min(reason, found.unsupported.get(record["model"], reason))
+    elif record["t"] == "done":
         usage = _usage(record)
         _count_cost(found, outcome, record, _cost(plan, record, usage))
         _count_tokens(found, usage)
@@ -631,7 +636,7 @@ def publish_manifest(
                 "served_models": dict(sorted(found.said["served_model"].get(m, {}).items())), "ttft_s": _median(found.ttft.get(m, [])),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
                 "service_tiers": sorted(found.service_tiers.get(m, {})),
-                "cost_source": dict(sorted(found.cost_sources.get(m, {}).items())),
+                "cost_source": dict(sorted(found.cost_sources.get(m, {}).items())), "unsupported": found.unsupported.get(m),
             }
             for m, c in counts.items()
         },

@@ -301,7 +301,10 @@ def test_a_picture_too_long_is_a_status_and_is_not_sent(tmp_path: Path) -> None:
         assert len(server.history) == 1
     refused, taken = kit.rows_of(ran.folder)
     assert (ran.code, refused["status"], refused["score"], taken["status"]) == (0, "unsupported", None, "ok")
-    assert refused["error"] == "the model takes images with sides from 1:5 to 5:1, this file has 60 x 10 pixels"
+    reason = "the model takes images with sides from 1:5 to 5:1, this file has 60 x 10 pixels"
+    assert refused["error"] == kit.manifest_of(ran.folder)["models"]["sim-a"]["unsupported"] == reason
+    done = kit.lmmbench("score", "r", cwd=tmp_path)
+    assert f"sim-a: ok 1 · unsupported 1 · unsupported: {reason}, for one; ask another model" in done.stderr
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -560,7 +560,12 @@ def test_a_whole_run_is_streamed_in_any_dialect(tmp_path: Path, api: str) -> Non
     run.json the median, the matrix tokens a second; answers and scores are those of a plain run."""
     kit.write_pack(tmp_path / "tasks/p", 3)
     wait = 0.05
-    body = [b": keep-alive\n\n", b"\n\n", wait, sse(CHUNKS[api]("정답: A", model="sim-a", usage=(40, 30)))]
+    body: list[bytes | float] = [
+        b": keep-alive\n\n",
+        b"\n\n",
+        wait,
+        sse(CHUNKS[api]("정답: A", model="sim-a", usage=(40, 30))),
+    ]
     with FakeServer(lambda x: Answer(pieces=body) if x.streams else Answer(usage=(40, 30))) as server:
         kit.providers_yaml(tmp_path / "providers.yaml", server.url, api=api)
         for name, option in (("streamed", ["--stream"]), ("plain", [])):
