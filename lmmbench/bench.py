@@ -104,7 +104,10 @@ def choose_models(
     for name in wanted_models(named, cfg):
         model = cfg.models[name]
         endpoint = cfg.endpoints[model.endpoint]
-        reason, code = why_not(model, endpoint) if keys or named is None else (_gone(model, endpoint), 2)
+        try:
+            reason, code = why_not(model, endpoint) if keys or named is None else (_gone(model, endpoint), 2)
+        except UsageError as e:
+            raise UsageError(f"the model {name!r} cannot be asked: {e}", exit_code=e.exit_code) from None
         if reason and named is not None:
             raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
         if reason:
@@ -152,8 +155,7 @@ def _gone(model: Model, endpoint: Endpoint) -> str:
 
 
 def warnings(run_plan: Plan) -> list[str]:
-    """What a person should know before a run, and may well have meant: models that go soon, keys that look like those
-    of another vendor (said once for each endpoint, without any part of the key)."""
+    """What a person should know before a run, and may well have meant: models that go soon."""
     out = []
     for model_id, planned in run_plan.models.items():
         model, url = planned.model, planned.endpoint.base_url
@@ -161,8 +163,7 @@ def warnings(run_plan: Plan) -> list[str]:
             model.name, url, model.retires_on, today()
         )
         out += [f"{model_id}: {text}"] if text else []
-    out += [config.foreign_key(p.model.endpoint, p.endpoint) for p in run_plan.models.values()]
-    return [text for text in dict.fromkeys(out) if text]
+    return out
 
 
 def _listens(url: str) -> bool:

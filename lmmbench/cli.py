@@ -678,8 +678,13 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     _print_matrix(published.cells, lang, published.manifest, folder)
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
-        stopped, first = (published.manifest["models"][model][key] for key in ("stopped", "ttft_s"))
+        stopped, first, unable = (
+            published.manifest["models"][model][key] for key in ("stopped", "ttft_s", "unsupported")
+        )
         shown += f" · first token after {first['p50']:.2f} s (median of {first['n']})" if first else ""
+        shown += (
+            f" · unsupported: {visible(unable)}, for one; ask another model, or see the column error" if unable else ""
+        )
         _say(f"{model}: {shown}" + (f" · stopped: {visible(_advice(folder, model, stopped))}" if stopped else ""))
     damaged = published.manifest["damaged_records"]
     if damaged:
@@ -689,10 +694,10 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
     for alarm in published.manifest["alarms"]:
         _say(visible(f"alarm: {alarm['model']}: {alarm['text']}"))
     if code:
-        unable = all(set(c) == {"unsupported"} for c in published.counts.values())
-        if unable:
+        nobody = all(set(c) == {"unsupported"} for c in published.counts.values())
+        if nobody:
             _say("no model of this run can take these questions; choose other --models or --tasks")
-    if code and not unable:
+    if code and not nobody:
         why = {3: "coverage is below the floor", 4: "no answer was got"}.get(code, reason or "stopped")
         _say(f"{why}; to ask what is left: {_resume(folder, f'I/{of}' if of else '')}")
     _out(f"run: {folder}")

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -178,6 +178,7 @@ def _check_price(price: Price, where: str) -> None:
         raise UsageError(f"{where}currency {price.currency} needs usd_rate: {{rate, as_of, source}} beside it")
     if price.usd_rate and not 0 < price.usd_rate.rate < math.inf:
         raise UsageError(f"{where}usd_rate.rate is how much of {price.currency} a US dollar buys: a number above 0")
+    _check_inferred(price, where)
     for part, times in _tiers(price).items():
         if not 1 <= times < math.inf:
             raise UsageError(f"{where}{part} is how many times dearer it is: a number, 1 or more")
@@ -241,11 +242,26 @@ def _check_capabilities(name: str, can: Capabilities, where: str) -> None:
         raise UsageError(f"{where}default_effort is sent where a row names none; add it")
     if can.efforts and can.default_effort not in can.efforts:
         raise UsageError(f"{where}default_effort {can.default_effort!r} is none of its efforts; correct it")
+    if not 0 < can.cost_units < math.inf:
+        raise UsageError(
+            f"{where}cost_units is how many units of {can.cost_field or 'cost_field'} are a US dollar: above 0"
+        )
+    for kind, limits in can.limits.items():
+        if limits.max_ratio is not None and not 1 <= limits.max_ratio < math.inf:
+            raise UsageError(f"{where}limits.{kind}.max_ratio is the longer side over the shorter: a number, 1 or more")
+    _check_inferred(can, where)
     for text, kind in can.faults.items():
         if not text:
             raise UsageError(f"{where}faults: '' is no text of an error; remove it")
         if kind not in FAULTS:
             raise UsageError(f"{where}faults: {text!r}: {kind!r} is no kind of fault{nearest(kind, FAULTS)}")
+
+
+def _check_inferred(entry: Capabilities | Price, where: str) -> None:
+    """What is said to be in no source is a key of the entry."""
+    known = [f.name for f in fields(entry)]
+    if wrong := next((name for name in entry.inferred if name not in known), ""):
+        raise UsageError(f"{where}inferred: {wrong!r} is no key of it{nearest(wrong, known)}")
 
 
 def _check_endpoint(name: str, endpoint: Endpoint, where: str) -> None:
@@ -328,39 +344,44 @@ def base_url(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ)
 
 
 def key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> Secret:
-    """The endpoint's key, an empty one when it needs none or its variable is not set. Raises UsageError, never with the value."""
+    """The endpoint's key, an empty one when it needs none or its variable is not set. Raises UsageError, never with the
+    value, for one that is none and for another vendor's. Whoever sends takes the key from here."""
     value = env.get(endpoint.key_env, "") if endpoint.key_env else ""
     if any(not 33 <= ord(c) <= 126 for c in value):
         raise UsageError(
             f"{endpoint.key_env} (endpoint {name!r}) holds a line break, a space or a character that no key has; "
             f"set it again without it, for example: export {endpoint.key_env}=\"$(tr -d '[:space:]' < keyfile)\""
         )
+    if not endpoint.allow_foreign_key:
+        _check_owner(name, endpoint, value, urlsplit(base_url(name, endpoint, env)).hostname or "")
     return Secret(value)
 
 
 KEY_PREFIXES = {
-    "sk-ant-": ("Anthropic", "anthropic.com"),
-    "AIza": ("Google", "googleapis.com"),
-    "up_": ("Upstage", "upstage.ai"),
-    "nv-": ("CLOVA Studio", "ntruss.com"),
-    "xai-": ("xAI", "x.ai"),
-    "KC_IS_": ("Kakao", "kakaocloud.com"),
+    "sk-ant-": ("Anthropic", ("anthropic.com",)),
+    "sk-or-": ("OpenRouter", ("openrouter.ai",)),
+    "sk-proj-": ("OpenAI", ("openai.com",)),
+    "AIza": ("Google", ("googleapis.com",)),
+    "gsk_": ("Groq", ("groq.com",)),
+    "xai-": ("xAI", ("x.ai",)),
+    "up_": ("Upstage", ("upstage.ai",)),
+    "nv-": ("CLOVA Studio", ("ntruss.com", "gov-ntruss.com")),
+    "KC_IS_": ("Kakao", ("kakaocloud.com",)),
 }
-"""How some vendors' keys begin: (vendor, the end of its hosts)."""
+"""How some vendors' keys begin: (vendor, its domains)."""
 
 
-def foreign_key(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> str:
-    """A warning when the endpoint's key looks like one of another vendor, "" when not. A gateway may well take it, so
-    nothing is refused. No part of the key is in the text."""
-    host = urlsplit(base_url(name, endpoint, env)).hostname or ""
-    value = key(name, endpoint, env).reveal()
-    for prefix, (vendor, end) in KEY_PREFIXES.items():
-        if value.startswith(prefix) and host and not is_loopback(host) and not host.endswith(end):
-            return (
-                f"the key in {endpoint.key_env} looks like one of {vendor}'s, and endpoint {name!r} sends it to {host}; "
-                "if that is not meant, stop and set the right key"
+def _check_owner(name: str, endpoint: Endpoint, value: str, host: str) -> None:
+    """Raises UsageError for a key that begins as another vendor's do: that host would learn a key that costs money. No
+    part of the key is in the text. A server on this machine may be a gateway of one's own."""
+    if not host or is_loopback(host):
+        return
+    for prefix, (vendor, domains) in KEY_PREFIXES.items():
+        if value.startswith(prefix) and not any(f".{host}".endswith(f".{domain}") for domain in domains):
+            raise UsageError(
+                f"the key in {endpoint.key_env} begins as those of {vendor} do, and endpoint {name!r} would send it to {host}; "
+                f"set the right key, or allow_foreign_key: true at the endpoint if {host} takes such keys"
             )
-    return ""
 
 
 def missing(name: str, endpoint: Endpoint, env: Mapping[str, str] = os.environ) -> str:

@@ -54,13 +54,20 @@ class Finding:
 
 
 def choose(named: str | None, cfg: config.Config) -> tuple[list[str], list[Finding]]:
-    """(ids to ask, what is known without asking): skipped with the reason, or failed where a named model's port is
-    closed. Raises UsageError for a name that is not configured or has no key, and when nothing is left."""
+    """(ids to ask, what is known without asking): skipped with the reason; failed where a key or an address cannot be
+    right, or a named model's port is closed. Raises UsageError for a name that is not configured or cannot be asked, and
+    when nothing is left to say."""
     chosen: list[str] = []
     known: list[Finding] = []
     for name in bench.wanted_models(named, cfg):
         model = cfg.models[name]
-        reason, code = _why_not(model, cfg.endpoints[model.endpoint], named is not None)
+        try:
+            reason, code = bench.why_not(model, cfg.endpoints[model.endpoint])
+        except UsageError as e:  # it stops its own models and no others
+            if named is not None:
+                raise UsageError(f"the model {name!r} cannot be asked: {e}", exit_code=e.exit_code) from None
+            known.append(_finding(name, model, "failed", kind="config", text=f"{name}: {e}"))
+            continue
         if not reason:
             chosen.append(name)
         elif named is None:
@@ -69,19 +76,9 @@ def choose(named: str | None, cfg: config.Config) -> tuple[list[str], list[Findi
             known.append(_finding(name, model, "failed", kind="unreachable", text=f"{name}: {reason}"))
         else:
             raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
-    if not chosen and named is None:
+    if not chosen and named is None and not any(f.state == "failed" for f in known):
         raise UsageError("no model can be asked from here; set a key, or name one: --models smollm2-135m", exit_code=4)
     return chosen, known
-
-
-def _why_not(model: Model, endpoint: Endpoint, named: bool) -> tuple[str, int]:
-    """As `bench.why_not`; a malformed key skips its own models and stops no others."""
-    try:
-        return bench.why_not(model, endpoint)
-    except UsageError as e:
-        if named:
-            raise
-        return str(e), e.exit_code
 
 
 def _finding(name: str, model: Model, state: Literal["answered", "failed", "skipped"], **more: Any) -> Finding:
@@ -172,7 +169,6 @@ def _warnings(model: Model, endpoint: Endpoint, url: str, reply: Reply | None) -
     found = (
         f"served by {served!r}, asked for {model.name!r}" if served and served != model.name else "",
         retired.soon(model.name, url, model.retires_on, bench.today()),
-        config.foreign_key(model.endpoint, endpoint),
     )
     return tuple(text for text in found if text)
 
@@ -183,10 +179,11 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("auth|request", r"expired", "the key in {key_env} has expired; make a new one on the vendor's page and set it"),
     ("auth", r"google|credential", "Google Cloud's credentials do not work; run: gcloud auth application-default login"),
     ("auth", r"", "the key in {key_env} is refused; check that it is this vendor's, whole, and may use this model"),
-    ("config", r"^HTTP 3\d\d|redirect", "the address redirects, which is never followed with a key; put the address that it leads to into base_url"),
-    ("config", r"requested URL|page not found|<html|<!doctype", "nothing is at this address; correct base_url"),
+    ("config", r"^HTTP 3\d\d|redirects to", "if that is meant, put there what it leads to, without the end that lmmbench adds"),
+    ("config", r"base_url of .*\?$", "nothing is at this address; correct it in providers.yaml"),
+    ("config", r"requested URL|page not found|<html|<!doctype", "nothing is at this address; check base_url"),
     ("config", r"\bmodels?\b", "the vendor has no model {name!r} (any more), or not for this key; choose another name from the vendor's list"),
-    ("config", r"^HTTP 40[45]", "nothing is at this address; correct base_url, which for most servers ends in /v1"),
+    ("config", r"^HTTP 40[45]", "nothing is at this address, or the vendor has no model {name!r}; check base_url, then the name"),
     ("config", r"certificate", "add the certificate of your company or server to the system's store, or correct base_url"),
     ("config", r"TLS", "check that base_url should begin with https:// and that its port is right"),
     ("config", r"", "correct the row of the model or of its endpoint"),

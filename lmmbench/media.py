@@ -41,6 +41,50 @@ def flaw(data: bytes, mime: str) -> str:
     return WHOLE[mime](data)
 
 
+def size(data: bytes, mime: str) -> tuple[int, int] | None:
+    """(width, height) in pixels as an image's own header tells them; None where it tells none."""
+    found = _SIZES[mime](data) if mime in _SIZES else None
+    return found if found and all(found) else None
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    at = data[16:24] if data[12:16] == b"IHDR" else b""
+    return (int.from_bytes(at[:4]), int.from_bytes(at[4:])) if len(at) == 8 else None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """From the frame header, which stands before the first scan: markers C0 to CF but the three that are no frames."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4])
+    return None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """By the first chunk: VP8 (RFC 6386, section 9.1), VP8L and VP8X (RFC 9649)."""
+    kind, head = data[12:16], data[20:30]
+    if len(head) < 10:
+        return None
+    if kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
+        return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
+    if kind == b"VP8L" and head[0] == 0x2F:
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X":
+        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    return None
+
+
+_SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
+    "image/png": _png_size,
+    "image/jpeg": _jpeg_size,
+    "image/webp": _webp_size,
+}
+
+
 def _png(data: bytes) -> str:
     """Chunks with right checksums up to IEND, image data among them."""
     at, seen = 8, b""

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from lmmbench.types import Model, Peak, Price, Request, Usage
 
 
-def cost(usage: Usage, price: Price, at: datetime) -> float | None:
-    """Cost in US dollars of one answer that was asked for at `at`: what came from the vendor's cache or went into it at
-    its own price, reasoning as output. None where a count is not known, or the price of a part that was used."""
+def cost(usage: Usage, price: Price, at: datetime, reported: float | None = None) -> float | None:
+    """Cost in US dollars of one answer that was asked for at `at`: what its vendor says that it billed (`reported`), else
+    what came from the vendor's cache or went into it at its own price, reasoning as output. None where a count is not
+    known, or the price of a part that was used."""
+    if reported is not None:
+        return reported
     if usage.input is None or usage.output is None or price.input is None or price.output is None:
         return None
     cached, written = usage.cached or 0, usage.cache_write or 0

@@ -244,6 +244,10 @@ class Index:
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
     service_tiers: dict[str, Counter[str]] = field(default_factory=dict)
     unknown_finish: dict[str, Counter[str]] = field(default_factory=dict)
+    cost_sources: dict[str, Counter[str]] = field(default_factory=dict)
+    """For each model, how many answers cost what the vendor said (`reported`), and how many by the price (`table`)."""
+    unsupported: dict[str, str] = field(default_factory=dict)
+    """For each model, why it cannot take a question: of several reasons the first by alphabet, whatever came first."""
     said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
@@ -357,9 +361,13 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
     if record["t"] == "fail" and not record.get("billed"):
         found.spent_usd -= outcome.worst_usd
     _tally(found.unknown_finish, record, "unknown_finish")
-    if record["t"] == "done" and record["status"] != "unsupported":
+    if record.get("status") == "unsupported":
+        reason = record["error"]
+        found.unsupported[record["model"]] = min(reason, found.unsupported.get(record["model"], reason))
+    elif record["t"] == "done":
         usage = _usage(record)
-        _count_cost(found, outcome, _cost(plan, record, usage), usage)
+        _count_cost(found, outcome, record, _cost(plan, record, usage))
+        _count_tokens(found, usage)
     rank = {"done": 3, "fail": 2}[record["t"]]
     # a refusal by policy comes as a fault, and is an answer all the same
     at = record.get("started_at") or record.get("at", "")
@@ -396,13 +404,18 @@ def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
         tallies.setdefault(record["model"], Counter())[word] += 1
 
 
-def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
+def _count_cost(found: Index, outcome: Outcome, record: Record, cost: float | None) -> None:
     """An unknown cost makes the run's cost unknown; for the cap it stays at its worst."""
     if cost is None:
         found.cost_pico = None
-    else:
-        found.spent_usd += cost - outcome.worst_usd
-        found.cost_pico = None if found.cost_pico is None else found.cost_pico + round(cost * 10**12)
+        return
+    found.spent_usd += cost - outcome.worst_usd
+    found.cost_pico = None if found.cost_pico is None else found.cost_pico + round(cost * 10**12)
+    source = "table" if record.get("cost_usd") is None else "reported"
+    found.cost_sources.setdefault(record["model"], Counter())[source] += 1
+
+
+def _count_tokens(found: Index, usage: Usage) -> None:
     for name, count in (("input", usage.input), ("output", usage.output)):
         if count is not None:
             found.tokens[name] += count
@@ -413,9 +426,9 @@ def _usage(record: Record) -> Usage:
 
 
 def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
-    """By the hour at which it was asked: some prices follow the clock."""
+    """As billed where the vendor said so, else by the hour at which it was asked: some prices follow the clock."""
     at = datetime.fromisoformat(record["started_at"])
-    return money.cost(usage, plan.models[record["model"]].model.price, at)
+    return money.cost(usage, plan.models[record["model"]].model.price, at, record.get("cost_usd"))
 
 
 # --- rows --------------------------------------------------------------------------------------------
@@ -623,6 +636,7 @@ def publish_manifest(
                 "served_models": dict(sorted(found.said["served_model"].get(m, {}).items())), "ttft_s": _median(found.ttft.get(m, [])),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
                 "service_tiers": sorted(found.service_tiers.get(m, {})),
+                "cost_source": dict(sorted(found.cost_sources.get(m, {}).items())), "unsupported": found.unsupported.get(m),
             }
             for m, c in counts.items()
         },
@@ -653,7 +667,10 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What a reader of a run's numbers must know of how its answers ended, one sentence for each model."""
     for model, words in manifest["unknown_finish"].items():
         shown = ", ".join(f"{word!r} {n} times" for word, n in words.items())
-        yield f"{model}: replies ended with words that no table has ({shown}); they are no answers: see the column error"
+        yield (
+            f"{model}: replies ended with words that no table has ({shown}); those with a text are scored as answers, those "
+            "without are none: look at them with lmmbench show, and report the word"
+        )
     for endpoint, told in manifest["endpoints"].items():
         same = [endpoint, *told["shared_with"]]
         if told["not_retried"] and endpoint == min(same):

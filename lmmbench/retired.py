@@ -30,7 +30,7 @@ def _openai(on: str) -> Retired:
 # each read on 2026-11-22
 _GROK = Retired("api.x.ai", "2026-05-15", "its successor is grok-4.3, which has been seen to answer under the old name")
 RETIRED: dict[str, Retired] = {
-    **dict.fromkeys(("gpt-3.5-turbo*", "gpt-4", "gpt-4-turbo*", "gpt-4o-2024-05-13", "gpt-4.1-nano"), _openai("2026-10-23")),
+    **dict.fromkeys(("gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4o-2024-05-13", "gpt-4.1-nano"), _openai("2026-10-23")),
     **dict.fromkeys(("o1", "o3-mini", "o4-mini"), _openai("2026-10-23")),
     **dict.fromkeys(("gpt-5", "gpt-5-mini", "gpt-5-nano", "o3"), _openai("2026-12-11")),
     **dict.fromkeys(("gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini"), _openai("2027-01-14")),
@@ -38,13 +38,14 @@ RETIRED: dict[str, Retired] = {
     **dict.fromkeys(("gpt-5.1", "gpt-5.4-nano"), _openai("2027-04-01")),
     "deepseek-chat": Retired("api.deepseek.com", "2026-07-24", "its successor is deepseek-flash"),
     "deepseek-reasoner": Retired("api.deepseek.com", "2026-07-24", "its successor is deepseek-flash-thinking"),
-    **dict.fromkeys(("grok-3*", "grok-4-0709", "grok-4-fast*", "grok-4-1-fast*", "grok-code-fast-1"), _GROK),
+    **dict.fromkeys(("grok-3", "grok-4-0709", "grok-4-fast-*", "grok-4-1-fast-*", "grok-code-fast-1"), _GROK),
     "*kogpt*": Retired("kakaobrain.com", "", "no public API of KoGPT is known to be alive since 2024; Kakao's row is kanana-o"),
 }  # fmt: skip
 """Patterns of names, in small letters."""
 
 
-_DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+_DATED = re.compile(r"-\d{4}(-\d{2}-\d{2})?$")
+"""A snapshot's date, with its year or (OpenAI's older ones) without."""
 
 
 def _entry(name: str) -> Retired | None:

@@ -20,6 +20,7 @@ from lmmbench.faults import Fault, Load
 from lmmbench.journal import SCHEMA, JournalError, Record, Writer
 from lmmbench.net.limits import Change, Gate, Turns
 from lmmbench.providers import Provider
+from lmmbench.providers.finish import LONGEST_WORD
 from lmmbench.shards import Shard
 from lmmbench.types import AskKey, Model, Reply, Request
 
@@ -277,13 +278,13 @@ class Runner:
             cut = alarms.prompt_cut(request.system + request.user, reply.usage.input)
             record = {
                 **_done(key, request, reply),
-                **({"cut": True} if cut else {}),
+                **_seldom(reply, cut),
                 "latency_s": took,
                 "queue_s": started - queued,
                 "started_at": asked_at.isoformat(timespec="microseconds"),
             }
             await self._writer.append(record)
-            cost = money.cost(reply.usage, lane.model.price, asked_at)
+            cost = money.cost(reply.usage, lane.model.price, asked_at, reply.cost_usd)
             spent = worst if cost is None else cost
             lane.cost_known = lane.cost_known and cost is not None
             lane.cost_usd += cost or 0.0
@@ -471,6 +472,16 @@ def _done(key: Record, request: Request, reply: Reply) -> Record:
         "order": request.order, "sent": reply.sent, "dropped": reply.dropped,
         "media": [[m.mime, m.sha256, len(m.data)] for m in request.media], "ttft_s": reply.ttft_s,
     }  # fmt: skip
+
+
+def _seldom(reply: Reply, cut: str) -> Record:
+    """What few answers say: that the prompt may have been cut, a finish word that no table has, what was billed."""
+    told: Record = {"cut": True} if cut else {}
+    if reply.finish == "unknown":
+        told["unknown_finish"] = reply.finish_raw[:LONGEST_WORD]
+    if reply.cost_usd is not None:
+        told["cost_usd"] = reply.cost_usd
+    return told
 
 
 def prompt_sha(request: Request) -> str:

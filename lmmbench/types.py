@@ -101,7 +101,8 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Price:
     """Amounts of `currency` per million tokens, with date and source; a part that is not known is null, and so is the
-    cost of an answer that used it. Other currencies than USD come with a dated rate."""
+    cost of an answer that used it. Other currencies than USD come with a dated rate. `inferred` names the parts that the
+    source does not say."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     input: float | None = None
@@ -114,6 +115,7 @@ class Price:
     usd_rate: Rate | None = None
     as_of: str = ""
     source: str = ""
+    inferred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +133,20 @@ class Endpoint:
     tpm: int | None = None
     timeout_s: float = 120.0
     allow_http: bool = False
+    allow_foreign_key: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """What a vendor takes of one kind of input (image, audio): media types, bytes of one file, files a request; null
-    where that is not known."""
+    """What a vendor takes of one kind of input (image, audio): media types, bytes of one file, files a request, and how
+    many times longer than the other a side of an image may be; null where that is not known."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     types: tuple[str, ...] | None = None
     max_bytes: int | None = None
     per_request: int | None = None
+    max_ratio: float | None = None
 
 
 Taken = Literal["accepted", "ignored", "refused"]
@@ -163,7 +167,9 @@ class Capabilities:
     `cap_field` carries the output cap. `effort` is the dotted path of the parameter that sets the effort, `efforts` its
     values (empty = any), `default_effort` the one that is sent when a row names none. `stream_options` is how a stream is
     asked for its usage. Tokens counted `outside` are not in the vendor's own totals: reasoning in the output, cached
-    ones in the input. `faults` are texts in this vendor's errors that mean another kind of fault than they do elsewhere.
+    ones in the input. `cost_field` is where its usage says what an answer was billed, `cost_units` how many of those are
+    a US dollar. `faults` are texts in this vendor's errors that mean another kind of fault than they do elsewhere.
+    `inferred` names the keys of the entry that no source says.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -183,8 +189,11 @@ class Capabilities:
     reasoning_tokens: Literal["inside", "outside"] = "inside"
     cached_tokens: Literal["inside", "outside"] = "inside"
     stream_options: Taken = "accepted"
+    cost_field: str = ""
+    cost_units: float = 1.0
     limits: dict[str, MediaLimits] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+    inferred: tuple[str, ...] = ()
 
     def in_range(self, temperature: float) -> bool:
         """Whether a temperature is one that the family knows, where it takes any."""
@@ -295,12 +304,14 @@ class Usage:
     cache_write: int | None = None
 
 
-Finish = Literal["stop", "length", "refusal"]
+Finish = Literal["stop", "length", "refusal", "unknown"]
+"""How an answer ended: whole, cut by a cap, withheld by policy, or with a word that no table has."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """One normalised answer; a dialect fills in what the body says, the sender what it knows. `finish_raw` keeps the vendor's own word; `text` never holds the reasoning."""
+    """One normalised answer; a dialect fills in what the body says, the sender what it knows. `finish_raw` keeps the
+    vendor's own word; `text` never holds the reasoning; `cost_usd` is what the vendor says that it billed."""
 
     text: str
     finish: Finish
@@ -311,6 +322,7 @@ class Reply:
     system_fingerprint: str | None = None
     request_id: str | None = None
     service_tier: str | None = None
+    cost_usd: float | None = None
     sent: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, Any] = field(default_factory=dict)
     request_sha: str = ""

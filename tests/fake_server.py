@@ -1,5 +1,5 @@
-"""A server on 127.0.0.1 that speaks OpenAI chat and Gemini (plain and as streams), CLOVA Studio's native v3 and Anthropic's
-Messages, misbehaves as told, and remembers everything.
+"""A server on 127.0.0.1 that speaks OpenAI chat, Gemini, CLOVA Studio's native v3 and Anthropic's Messages, plain and as
+streams, misbehaves as told, and remembers everything.
 
     with FakeServer(script=lambda x: Answer(status=500) if x.nth == 1 else None) as server:
         …  # point a base_url at server.url + "/sim/v1", ask, then look at server.history
@@ -68,8 +68,10 @@ class Exchange:
 
     @property
     def streams(self) -> bool:
-        """Whether a stream was asked for."""
-        return "streamGenerateContent" in self.path or bool(isinstance(self.body, dict) and self.body.get("stream"))
+        """Whether a stream was asked for: by the path (Gemini), a header (CLOVA) or a parameter."""
+        by_header = "v3/chat-completions" in self.path and self.headers.get("accept") == "text/event-stream"
+        asked = isinstance(self.body, dict) and bool(self.body.get("stream"))
+        return "streamGenerateContent" in self.path or by_header or asked
 
     @property
     def key(self) -> tuple[str, str]:
@@ -246,7 +248,8 @@ class FakeServer:
 
     def _write(self, writer: asyncio.StreamWriter, x: Exchange, answer: Answer) -> None:
         body = _bytes(self._normal(x, answer) if answer.body is None else answer.body)
-        headers = {"Content-Type": "text/event-stream" if body.startswith(b"data:") else "application/json"}
+        streamed = body.startswith((b"data:", b"event:", b"id:", b":"))
+        headers = {"Content-Type": "text/event-stream" if streamed else "application/json"}
         half = body[: len(body) // 2]
         if answer.end == "cut-chunked":
             headers["Transfer-Encoding"] = "chunked"
@@ -264,12 +267,10 @@ class FakeServer:
         text = answer.text
         if text is None:
             text = self._text(x) if callable(self._text) else self._text
+        plain, chunks = next((spoken for part, spoken in _SPOKEN.items() if part in x.path), (openai, openai_chunks))
         if x.streams:
-            return sse(
-                (gemini_chunks if "models/" in x.path else openai_chunks)(text, model=x.model, usage=answer.usage)
-            )
-        spoken = next((reply for part, reply in _REPLIES.items() if part in x.path), openai)
-        return spoken(text, model=x.model, usage=answer.usage)
+            return sse(chunks(text, model=x.model, usage=answer.usage))
+        return plain(text, model=x.model, usage=answer.usage)
 
 
 def openai(
@@ -311,14 +312,13 @@ def anthropic(
     }  # fmt: skip
 
 
-_REPLIES: dict[str, Callable[..., dict[str, Any]]] = {
-    "generateContent": gemini, "chat-completions": clova, "/messages": anthropic,
-}  # fmt: skip
-
-
 def sse(chunks: Iterable[Any]) -> bytes:
-    """Events with JSON data; a text stands as it is (`[DONE]`)."""
-    return b"".join(b"data: %b\n\n" % _bytes(chunk) for chunk in chunks)
+    """Events with JSON data; a text stands as it is (`[DONE]`), a pair is an event's name and its data."""
+    return b"".join(_event(*chunk) if isinstance(chunk, tuple) else _event("", chunk) for chunk in chunks)
+
+
+def _event(name: str, data: Any) -> bytes:
+    return (b"event: %b\n" % name.encode() if name else b"") + b"data: %b\n\n" % _bytes(data)
 
 
 def openai_chunks(
@@ -347,6 +347,56 @@ def gemini_chunks(
         if n < len(pieces):
             del whole["candidates"][0]["finishReason"]
         yield whole
+
+
+def anthropic_chunks(
+    text: str, *, model: str = "sim-h", usage: tuple[int, int] = (10, 5), finish: str = "end_turn"
+) -> Iterator[Any]:
+    """The stream of `anthropic(…)`: named events, the text three characters at a time in one block, a ping among them."""
+    message = anthropic("", model=model, usage=(usage[0], 1), finish=finish) | {"content": [], "stop_reason": None}
+    told: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "ping"},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text[n : n + 3]}}
+            for n in range(0, len(text), 3)
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta", "delta": {"stop_reason": finish, "stop_sequence": None},
+            "usage": {"output_tokens": usage[1]},
+        },
+        {"type": "message_stop"},
+    ]  # fmt: skip
+    yield from ((str(data["type"]), data) for data in told)
+
+
+def clova_chunks(
+    text: str, *, model: str = "sim-c", usage: tuple[int, int] = (10, 5), finish: str = "stop"
+) -> Iterator[Any]:
+    """The stream of `clova(…)`: tokens of two characters, the result with the whole text again, the end."""
+    result = clova(text, usage=usage, finish=finish)["result"]
+    for n in range(0, len(text), 2):
+        yield (
+            "token",
+            {
+                **result,
+                "message": {"role": "assistant", "content": text[n : n + 2]},
+                "finishReason": None,
+                "usage": None,
+            },
+        )
+    yield "result", result
+    yield "signal", {"data": "[DONE]"}
+
+
+_SPOKEN: dict[str, tuple[Callable[..., dict[str, Any]], Callable[..., Iterator[Any]]]] = {
+    "models/": (gemini, gemini_chunks),
+    "chat-completions": (clova, clova_chunks),
+    "/messages": (anthropic, anthropic_chunks),
+}
+"""How each dialect but OpenAI's answers, plain and streamed, by a part of its path."""
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -23,7 +23,7 @@ import pytest
 from lmmbench import providers, runner
 from lmmbench.net.http import MAX_BODY
 from lmmbench.types import SCORED, Reply, Request
-from tests.fake_server import _REPLIES, RIGHT, Answer, Exchange, FakeServer, openai
+from tests.fake_server import _SPOKEN, RIGHT, Answer, Exchange, FakeServer, openai
 from tests.kit import Ran, journal_of, manifest_of, names_of_tests, providers_yaml, rows_of, run_here, write_pack
 
 DIALECTS = {"sim-a": "openai-chat", "sim-g": "gemini", "sim-c": "clova", "sim-h": "anthropic"}
@@ -33,7 +33,7 @@ ENDS = {"sim-a": ("length", "content_filter"), "sim-g": ("MAX_TOKENS", "SAFETY")
 
 def body(x: Exchange, text: str = RIGHT, **more: Any) -> dict[str, Any]:
     """A whole reply in the dialect that was spoken."""
-    spoken = next((reply for part, reply in _REPLIES.items() if part in x.path), openai)
+    spoken = next((plain for part, (plain, _) in _SPOKEN.items() if part in x.path), openai)
     return spoken(text, model=x.model, **more)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 from lmmbench import bench, config, plan, policy, retired
 from lmmbench.faults import UsageError
 from lmmbench.providers.parameters import parameters
-from lmmbench.types import Capabilities, Endpoint, MediaLimits, Model
+from lmmbench.types import Capabilities, Endpoint, MediaLimits
 from tests import kit
 from tests.fake_server import Answer, FakeServer
 from tests.test_parameters import ASK
@@ -101,6 +102,7 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "hours that are none": ({"price": {"peak": {"times": 2, "days": ["mon"], "utc": ["4-1"]}}}, ("'4-1'", "01:00-04:00")),
     "hours that end before they begin": ({"price": {"peak": {"times": 2, "days": ["mon"], "utc": ["22:00-02:00"]}}}, ("22:00-02:00",)),
     "day that is none": ({"price": {"peak": {"times": 2, "days": ["mo"], "utc": []}}}, ("'mon'",)),
+    "inference of no part": ({"price": {"inferred": ["peaks"]}}, ("'peaks'", "'peak'")),
     "typo in a tier": ({"price": {"long_prompt": {"abov": 9, "input": 2, "output": 2}}}, ("abov", "'above'")),
 }  # fmt: skip
 FAMILIES = {"thinker": THINKER, "cold": {**FAMILY, "temperature": "refused"}, "narrow": {**FAMILY, "temperature_range": [0, 1]}}  # fmt: skip
@@ -120,6 +122,12 @@ BAD_FAMILIES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no source": ({"as_of": "2026-11-22"}, ("'f'", "source")),
     "effort without a default": ({**FAMILY, "effort": "x"}, ("'f'", "default_effort")),
     "default that is no effort": ({**THINKER, "default_effort": "mid"}, ("'mid'", "efforts")),
+    "ratio that is none": (
+        {**FAMILY, "limits": {"image": {"max_ratio": 0.2}}},
+        ("limits.image.max_ratio", "1 or more"),
+    ),
+    "unit that is none": ({**FAMILY, "cost_field": "cost", "cost_units": 0}, ("cost_units", "above 0")),
+    "inference from nothing": ({**FAMILY, "inferred": ["seeds"]}, ("'seeds'", "'seed'")),
     "limit that is none": ({**FAMILY, "limits": {"image": {"max_byte": 1}}}, ("max_byte", "'max_bytes'")),
 }
 
@@ -233,7 +241,10 @@ OPENAI = "https://api.openai.com/v1"
     [
         ("deepseek-chat", ("2026-07-24", "deepseek-flash", "was")),
         ("gpt-3.5-turbo-0125", ("2026-10-23", "gpt-6", "was")),
-        ("grok-3-mini", ("2026-05-15", "grok-4.3", "was")),
+        ("grok-3", ("2026-05-15", "grok-4.3", "was")),
+        ("grok-3-mini", ()),  # the vendor's page does not name it
+        ("gpt-4-32k", ()),
+        ("gpt-4-0613", ("2026-10-23",)),
         ("grok-4-1-fast-reasoning", ("2026-05-15",)),
         ("o3", ("2026-12-11", "is to be")),
         ("KoGPT-6B", ("KoGPT", "2024", "kanana-o")),
@@ -351,51 +362,100 @@ def test_an_address_that_can_be_meant_is_taken_without_its_last_slash(url: str) 
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "hint"),
-    [("", "404 page not found", True), ("", "model 'sim-a' not found", False), ("/v1", "404 page not found", False)],
-)
-def test_a_404_at_a_bare_address_asks_for_v1(tmp_path: Path, path: str, body: str, hint: bool) -> None:
-    """Some servers want /v1 and some do not, so only their own 404 tells; it must not be about the model."""
+    ("api", "path", "body", "asks"),
+    [
+        ("openai-chat", "", "404 page not found", "is /v1 missing at the end of the base_url of 'sim'?"),
+        ("openai-chat", "/", "404 page not found", "is /v1 missing at the end of the base_url of 'sim'?"),
+        ("openai-chat", "/api", "404 page not found", "is /v1 missing at the end of"),
+        ("openai-chat", "/api//", "Cannot POST /api/chat/completions", "is /v1 missing at the end of"),
+        ("openai-chat", "/v1/models", "Cannot POST /v1/models/chat/completions", "is /models too much at the end of"),
+        ("openai-chat", "/v1/v1/", "404 page not found", "does /v1 stand twice in"),
+        ("openai-chat", "/api//v1", "404 page not found", "is there a slash too many in"),
+        ("openai-chat", "/v1/chat", "404 page not found", "is /chat too much at the end of"),
+        ("openai-chat", "", "model 'sim-a' not found", ""),
+        ("openai-chat", "/v1", "404 page not found", ""),
+        ("openai-chat", "/v1/", "404 page not found", ""),
+        ("openai-chat", "/v1beta/openai", "404 page not found", ""),
+        ("openai-chat", "/v1/openai", "404 page not found", ""),
+        ("openai-chat", "/compatible-mode/v1", "404 page not found", ""),
+        ("gemini", "", "404 page not found", ""),
+        ("gemini", "/v1", "404 page not found", "is /v1 too much (the api gemini adds its own) at the end of"),
+        ("gemini", "/v1beta/openai", "404 page not found", "does /openai (which is for the api openai-chat) belong at"),
+        ("gemini", "/v1", "models/sim-a is not found for API version v1beta; call ListModels to see available models", ""),
+        ("clova", "/v1/openai", "404", "does /openai (which is for the api openai-chat) belong at the end of"),
+        ("anthropic", "/anthropic", "404", ""),
+    ],
+)  # fmt: skip
+def test_a_404_asks_about_what_is_doubtful_in_the_path(
+    tmp_path: Path, api: str, path: str, body: str, asks: str
+) -> None:
+    """Some servers want /v1 and some do not, so only their own 404 tells. A 404 that is about the model, and a path that
+    may well be right, are asked nothing."""
     kit.write_pack(tmp_path / "tasks" / "p", 1)
     with FakeServer(lambda _: Answer(status=404, body=body)) as server:
-        kit.providers_yaml(tmp_path / "providers.yaml", server.url, base_url=server.url + path)
+        kit.providers_yaml(tmp_path / "providers.yaml", server.url, base_url=server.url + path, api=api)
         ran = kit.run_here(tmp_path)
     (row,) = kit.rows_of(ran.folder)
     assert row["error_kind"] == "config"
-    assert ("is /v1 missing at the end of the base_url of 'sim'?" in row["error"]) == hint
+    assert ("?" in row["error"], asks in row["error"]) == (bool(asks), True), row["error"]
+
+
+CLOVA_GOV = "https://clovastudio.stream.gov-ntruss.com/v1/openai"
 
 
 @pytest.mark.parametrize(
     ("key", "url", "vendor"),
     [
         ("sk-ant-abcdefgh", OPENAI, "Anthropic"),
+        ("sk-or-v1-abcdefgh", OPENAI, "OpenRouter"),
+        ("sk-proj-abcdefgh", "https://api.deepseek.com", "OpenAI"),
+        ("gsk_abcdefgh", OPENAI, "Groq"),
         ("AIzaSyabcdefgh", OPENAI, "Google"),
         ("up_abcdefgh", OPENAI, "Upstage"),
         ("nv-abcdefgh", OPENAI, "CLOVA Studio"),
         ("xai-abcdefgh", "https://api.upstage.ai/v1", "xAI"),
         ("KC_IS_abcdefgh", OPENAI, "Kakao"),
+        ("xai-abcdefgh", "https://evilx.ai/v1", "xAI"),
+        ("sk-ant-abcdefgh", "https://anthropic.com.example.org", "Anthropic"),
         ("sk-ant-abcdefgh", "https://api.anthropic.com", ""),
-        ("nv-abcdefgh", "https://clovastudio.stream.gov-ntruss.com/v1/openai", ""),
+        ("sk-or-v1-abcdefgh", "https://openrouter.ai/api/v1", ""),
+        ("AIzaSyabcdefgh", "https://generativelanguage.googleapis.com", ""),
+        ("nv-abcdefgh", CLOVA_GOV, ""),
         ("KC_IS_abcdefgh", "https://kanana-o.a2s-endpoint.kr-central-2.kakaocloud.com/v1", ""),
         ("sk-proj-abcdefgh", OPENAI, ""),
+        ("sk-abcdefgh", "https://api.deepseek.com", ""),
         ("xai-abcdefgh", "http://127.0.0.1:4000/v1", ""),
         ("", OPENAI, ""),
     ],
 )
-def test_a_key_of_another_vendor_is_warned_of_and_never_shown(key: str, url: str, vendor: str) -> None:
-    """How a key begins says whose it is, not who may take it: a warning, no refusal, and no part of the key in it."""
-    said = config.foreign_key("e", Endpoint("openai-chat", base_url=url, key_env="K"), {"K": key})
-    assert (f"looks like one of {vendor}'s" in said) if vendor else said == ""
-    assert "abcdefgh" not in said and (not key or key[:6] not in said)
+def test_a_key_of_another_vendor_is_refused_and_never_shown(key: str, url: str, vendor: str) -> None:
+    """Sent, it would be known to a host that has no business with it. The sentence names the variable, the endpoint, the
+    host and how to send it all the same; no part of the key is in it."""
+    endpoint = Endpoint("openai-chat", base_url=url, key_env="K")
+    if not vendor:
+        assert config.key("e", endpoint, {"K": key}).reveal() == key
+        return
+    with pytest.raises(UsageError) as raised:
+        config.key("e", endpoint, {"K": key})
+    said = str(raised.value)
+    assert all(word in said for word in ("the key in K", f"those of {vendor}", "'e'", "allow_foreign_key: true"))
+    assert "abcdefgh" not in said and key[:5] not in said
+    assert config.key("e", replace(endpoint, allow_foreign_key=True), {"K": key}).reveal() == key
 
 
-def test_the_warning_of_a_foreign_key_stands_once_for_each_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty models of one account are one warning."""
-    monkeypatch.setenv("K", "sk-ant-abcdefgh")
-    endpoint = Endpoint("openai-chat", base_url=OPENAI, key_env="K")
-    models = {m: plan.PlannedModel(Model("openai", m, "V", "F", "overseas"), endpoint) for m in ("a", "b")}
-    made = plan.make("r", models, {}, repeats=1, seed=0, option_order="given", options={})
-    assert len(bench.warnings(made)) == 1
+@pytest.mark.parametrize("named", [["--models", "sim-a"], []])
+def test_a_run_with_a_key_of_another_vendor_sends_nothing(tmp_path: Path, named: list[str]) -> None:
+    """Exit 2 before the first ask, also where the model was not named; with allow_foreign_key it is asked."""
+    kit.write_pack(tmp_path / "tasks" / "p", 1)
+    with FakeServer() as proxy:  # a name that is not this machine, and goes no further than it
+        env = {"SIM_API_KEY": "sk-ant-0123456789", "http_proxy": proxy.url}
+        for allowed, code in ((False, 2), (True, 0)):
+            keys: dict[str, Any] = {"allow_http": True, "key_env": "SIM_API_KEY", "allow_foreign_key": allowed}
+            kit.providers_yaml(tmp_path / "providers.yaml", "http://vendor.invalid", **keys)
+            done = kit.lmmbench("run", "--tasks", "p", "--allow-unknown-cost", *named, cwd=tmp_path, env=env)
+            assert (done.returncode, len(proxy.history)) == (code, int(allowed)), done.stderr
+            assert ("the model 'sim-a' cannot be asked: the key in SIM_API_KEY begins as" in done.stderr) != allowed
+            assert "0123456789" not in done.stdout + done.stderr
 
 
 # --- the sampling policy -----------------------------------------------------------------------------

@@ -131,7 +131,7 @@ FAILURES: dict[str, tuple[Answer, str, tuple[str, ...]]] = {
     "expired key, as Google says it": (Answer(status=400, body=error("API key expired. Please renew the API key.")), "request", ("expired", "make a new one")),
     "no right to the model": (Answer(status=403, body=error("Project has no access")), "auth", ("may use this model",)),
     "retired model": (Answer(status=404, body=error("The model `x` has been retired", code="model_not_found")), "config", ("has no model 'sim-keyed' (any more)", "choose another")),
-    "no such path": (Answer(status=404, body=error("Not Found")), "config", ("correct base_url", "/v1")),
+    "no such path": (Answer(status=404, body=error("Not Found")), "config", ("nothing is at this address", "check base_url")),
     "a page for no such path": (Answer(status=404, body="<!DOCTYPE html>The requested URL /v1beta/v1beta/models/x"), "config", ("nothing is at this address",)),
     "redirect": (Answer(status=308, headers={"Location": "https://elsewhere.example/v1"}), "config", ("redirect", "base_url")),
     "no money": (Answer(status=402, body=error("Insufficient Balance")), "quota", ("no money or quota",)),
@@ -187,17 +187,30 @@ def test_a_local_server_that_is_not_up(here: Path, server: FakeServer, capsys: p
     assert (code, found["sim-down"]["kind"], found["sim-free"]["state"]) == (4, "unreachable", "answered")
 
 
-def test_a_key_that_looks_like_another_vendors_is_said(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_key_that_looks_like_another_vendors_is_not_sent(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: FakeServer
 ) -> None:
-    """The likeliest reason for a 401 is told without any part of the key."""
-    with FakeServer([Answer(status=401, body=error("Incorrect API key"))]) as proxy:
+    """A failure that names the endpoint, the model and what to do, without any part of the key; the others are asked.
+    Named, it is exit 2."""
+    with FakeServer() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)  # a name that is not this machine, and goes no further than it
         monkeypatch.setenv("SIM_API_KEY", "sk-ant-0123456789abcdef")
-        providers(here, "http://vendor.invalid", keyed={"allow_http": True})
-        code, found = findings(capsys, "--models", "sim-keyed")
-    assert code == 4
-    assert "looks like one of Anthropic" in found["sim-keyed"]["warnings"][0] and "0123" not in str(found)
+        providers(here, server.url, keyed={"allow_http": True, "base_url": "http://vendor.invalid/v1"})
+        code, found = findings(capsys)
+        failed = found["sim-keyed"]
+        assert (code, failed["state"], failed["kind"], found["sim-free"]["state"]) == (
+            4,
+            "failed",
+            "config",
+            "answered",
+        )
+        assert failed["text"].startswith(
+            "sim-keyed: the key in SIM_API_KEY begins as those of Anthropic do, and endpoint 'keyed'"
+        )
+        assert cli.run_cli(["doctor", "--models", "sim-keyed"]) == 2
+        assert "the model 'sim-keyed' cannot be asked: the key in" in (said := capsys.readouterr().err)
+        assert "0123" not in str(found) + said
+        assert proxy.history == []
 
 
 def test_a_model_that_goes_soon_is_announced_and_one_that_is_gone_is_not_asked(

@@ -3,11 +3,14 @@
 Each `golden/<dialect>/<case>.json` states a rule in `about`, where the shape comes from in `source`, and how sure that is
 in `sure`: documented (the vendor's page or SDK) | third-party | unverified. Two kinds, and a case may be both:
 `request` (keys of our Request) and `model` (keys of its row) with the `call` that they become; `status`, `headers` and
-`body` (JSON) or `text` with the `reply` that they mean, keys left out being null, or with the `fault`.
+`body` (JSON), `text`, or the `stream` (its bytes as text, one event or comment after the other) with the `reply` that
+they mean, keys left out being null, or with the `fault`. `first` is the number of the stream's event with the first
+content token, null where there is none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections import Counter
@@ -22,15 +25,34 @@ from lmmbench import config
 from lmmbench.canon import sha256
 from lmmbench.doors import decode
 from lmmbench.faults import FAULTS, Fault
+from lmmbench.net.http import Sender
 from lmmbench.net.http1 import Headers
-from lmmbench.providers import DIALECTS
+from lmmbench.net.sse import Parser
+from lmmbench.providers import DIALECTS, make
+from lmmbench.providers.streams import STREAMS, Folded
 from lmmbench.runner import ITEM_BUDGET_S
-from lmmbench.types import Capabilities, Item, Media, Model, Provenance, Reply, Request, Usage
+from lmmbench.types import Capabilities, Endpoint, Item, Media, Model, Provenance, Reply, Request, Usage
+from tests.fake_server import Answer, FakeServer
 from tests.kit import ROOT
 
 FOLDER = Path(__file__).parent / "golden"
 CASES = {f"{path.parent.name}/{path.stem}": path for path in sorted(FOLDER.rglob("*.json"))}
-KEYS = {"about", "source", "sure", "model", "request", "call", "status", "headers", "body", "text", "reply", "fault"}
+KEYS = {
+    "about",
+    "source",
+    "sure",
+    "model",
+    "request",
+    "call",
+    "status",
+    "headers",
+    "body",
+    "text",
+    "stream",
+    "first",
+    "reply",
+    "fault",
+}
 ITEM = Item("q1", "s", "closed", "c", {}, ("1",), Provenance("", "", "", (), "recall"), ("하나", "둘"))
 
 
@@ -65,9 +87,16 @@ def reply_of(expected: dict[str, Any]) -> Reply:
     return Reply(**{"finish_raw": "", **expected, "usage": Usage(**expected.get("usage", {}))})
 
 
+def folded(case: dict[str, Any], name: str) -> Folded:
+    return STREAMS[name.partition("/")[0]].fold(Parser().feed("".join(case["stream"]).encode()))
+
+
 def answered(case: dict[str, Any], name: str) -> Reply:
-    body = case["text"].encode() if "text" in case else json.dumps(case["body"], ensure_ascii=False).encode()
     dialect = name.partition("/")[0]
+    if "stream" in case:
+        body = folded(case, name).body
+    else:
+        body = case["text"].encode() if "text" in case else json.dumps(case["body"], ensure_ascii=False).encode()
     return DIALECTS[dialect].decode(case["status"], Headers(case["headers"].items()), body, model(case, dialect))
 
 
@@ -78,13 +107,17 @@ def test_a_reply_means_this(name: str) -> None:
     assert asdict(answered(case, name)) == asdict(reply_of(case["reply"])), case["about"]
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if "fault" in load(n)])
+@pytest.mark.parametrize("name", [n for n in CASES if "fault" in load(n) and "stream" not in load(n)])
 def test_a_refusal_of_service_means_this(name: str) -> None:
     """The rule stands in the case's `about`."""
     case = load(name)
     with pytest.raises(Fault) as raised:
         answered(case, name)
-    found, expected = raised.value, {"unknown_finish": "", **case["fault"]}
+    assert_is(raised.value, case)
+
+
+def assert_is(found: Fault, case: dict[str, Any]) -> None:
+    expected = {"unknown_finish": "", **case["fault"]}
     assert expected.pop("says", "") in found.message
     assert {k: getattr(found, k) for k in expected} == expected, case["about"]
 
@@ -94,11 +127,49 @@ def test_a_question_goes_out_as_this(name: str) -> None:
     """The rule stands in the case's `about`. The body is compared as JSON, key by key."""
     case = load(name)
     dialect = name.partition("/")[0]
-    call = DIALECTS[dialect].encode(request(case["request"]), model(case, dialect))
+    asked, row = request(case["request"]), model(case, dialect)
+    call = DIALECTS[dialect].encode(asked, row)
+    call = STREAMS[dialect].call(call, row) if asked.stream else call
     got = {
         "path": call.path, "headers": call.headers, "body": json.loads(call.body), "sent": call.sent, "dropped": call.dropped,
     }  # fmt: skip
     assert got == case["call"], case["about"]
+
+
+STREAMED = [n for n in CASES if "stream" in load(n)]
+
+
+@pytest.mark.parametrize("name", [n for n in STREAMED if "first" in load(n)])
+def test_the_first_content_token_of_a_stream_is_in_this_event(name: str) -> None:
+    """Keep-alive, roles and reasoning come before it and are none."""
+    case = load(name)
+    assert folded(case, name).first == case["first"], case["about"]
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_a_stream_over_a_socket_means_the_same(name: str) -> None:
+    """Sent by a server, piece by piece: the same reply, or the same fault; a time to the first token where there is a
+    first token, and nowhere else."""
+    case, dialect = load(name), name.partition("/")[0]
+    pieces = [piece.encode() for piece in case["stream"]]
+    with FakeServer([Answer(pieces=pieces, headers=case["headers"])]) as server:
+        url = server.url + ("/sim/v1" if dialect == "openai-chat" else "/sim")
+        found = asyncio.run(asked(model(case, dialect), Endpoint(dialect, url)))
+        assert server.history[0].streams
+    if isinstance(found, Fault):
+        assert_is(found, case)
+        return
+    assert (found.ttft_s is None) == (case["first"] is None)
+    got = replace(found, sent={}, dropped={}, request_sha="", latency_s=None, ttft_s=None)
+    assert asdict(got) == asdict(reply_of(case["reply"])), case["about"]
+
+
+async def asked(row: Model, endpoint: Endpoint) -> Reply | Fault:
+    async with Sender() as sender:
+        try:
+            return await make(row, "sim", endpoint, sender).ask(request({"stream": True}))
+        except Fault as fault:
+            return fault
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -112,6 +183,7 @@ def test_a_case_is_well_formed(name: str) -> None:
     assert case["sure"] in ("documented", "third-party", "unverified")
     assert ("request" in case) == ("call" in case)
     assert "call" in case or ("reply" in case) + ("fault" in case) == 1
+    assert ("first" in case) == ("stream" in case and "reply" in case)
     assert case.get("fault", {"kind": "rate"})["kind"] in FAULTS
     raw = CASES[name].read_bytes()
     assert raw.endswith(b"}\n")
@@ -121,6 +193,8 @@ def test_a_case_is_well_formed(name: str) -> None:
 def test_every_dialect_and_every_kind_of_body_has_its_cases() -> None:
     """A dialect without goldens is a claim without a proof; so is a fault that a body can mean."""
     assert {name.partition("/")[0] for name in CASES} == set(DIALECTS)
+    for shape in ("reply", "fault"):
+        assert {name.partition("/")[0] for name in STREAMED if shape in load(name)} == set(DIALECTS)
     kinds = Counter(load(n)["fault"]["kind"] for n in CASES if "fault" in load(n))
     assert set(kinds) == set(FAULTS) - {"network", "timeout", "unreachable", "adapter"}  # those come without a body
 
@@ -143,8 +217,12 @@ def test_the_table_in_the_docs_is_the_table_of_faults() -> None:
 
 
 def test_the_number_of_pairs_is_the_one_that_is_told() -> None:
-    """README, its Korean half and docs/faults.md count what is there."""
-    root = Path(__file__).parents[1]
-    count = sum(1 for _ in (root / "tests" / "golden").rglob("*.json"))
-    for page in ("README.md", "README.ko.md", "docs/faults.md"):
-        assert str(count) in (root / page).read_text(encoding="utf-8"), (page, count)
+    """README, its Korean half, docs/faults.md and CHANGELOG.md count what is there."""
+    told = {
+        "README.md": "{} pairs",
+        "README.ko.md": "{}개 짝",
+        "docs/faults.md": "{} cases are",
+        "CHANGELOG.md": "{} golden",
+    }
+    for page, words in told.items():
+        assert words.format(len(CASES)) in (ROOT / page).read_text(encoding="utf-8"), (page, len(CASES))

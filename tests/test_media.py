@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from lmmbench import config, packs
 from lmmbench.faults import UsageError
 from lmmbench.media import flaw, mime_of
+from lmmbench.media import size as pixels
 from lmmbench.providers import gemini, lacks_input, openai_chat
 from lmmbench.types import Capabilities, Item, Media, MediaLimits, Model, Provenance, Request
 from tests import kit
@@ -226,6 +227,84 @@ LIMITS: dict[str, tuple[MediaLimits, str]] = {
     "bytes": (MediaLimits(max_bytes=len(PNG) - 1), f"the model takes {len(PNG) - 1} bytes of image at most, this file has {len(PNG)}"),
     "count": (MediaLimits(per_request=1), "the model takes 1 of image in a request, this question has 2"),
 }  # fmt: skip
+
+
+def png(width: int, height: int) -> bytes:
+    """A whole PNG of this size."""
+    head = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 0, 0, 0, 0])
+    rows = zlib.compress(bytes((1 + width) * height))
+    return PNG[:8] + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+SIZED: dict[str, tuple[bytes, str, tuple[int, int] | None]] = {
+    "png": (png(300, 7), "image/png", (300, 7)),
+    "jpeg, baseline": (b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x0b\x08\x00\x20\x01\x40\x01\x01\x11\x00", "image/jpeg", (320, 32)),
+    "jpeg, progressive, tables first": (
+        b"\xff\xd8\xff\xc4\x00\x04ab\xff\xff\xc2\x00\x0b\x08\x02\x00\x00\x10\x01\x01\x11\x00", "image/jpeg", (16, 512),
+    ),
+    "webp, lossy": (b"RIFF....WEBPVP8 ....\x00\x00\x00\x9d\x01\x2a\x40\x41\x20\x00", "image/webp", (320, 32)),
+    "webp, lossless": (b"RIFF....WEBPVP8L....\x2f" + (319 | 31 << 14).to_bytes(4, "little") + b"\x00" * 8, "image/webp", (320, 32)),
+    "webp, extended": (b"RIFF....WEBPVP8X....\x00\x00\x00\x00" + (319).to_bytes(3, "little") + (31).to_bytes(3, "little"), "image/webp", (320, 32)),
+    "an empty side": (PNG[:16] + b"\x00" * 4 + PNG[20:], "image/png", None),
+    "not that image": (b"\x89PNG\r\n\x1a\n", "image/png", None),
+    "a sound": (WAV, "audio/wav", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_an_images_size_is_read_from_its_header(name: str) -> None:
+    """Width and height, or nothing: nothing is guessed."""
+    data, mime, size = SIZED[name]
+    assert pixels(data, mime) == size
+
+
+@given(st.binary(max_size=64), st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF....WEBPVP8X", b""]))
+def test_no_bytes_break_the_reading_of_sizes(data: bytes, start: bytes) -> None:
+    """A size is two numbers above 0, or none."""
+    for mime in ("image/png", "image/jpeg", "image/webp"):
+        found = pixels(start + data, mime)
+        assert found is None or min(found) > 0
+
+
+@pytest.mark.parametrize("row", ["hcx-005", "hcx-005-native"])
+@pytest.mark.parametrize(
+    ("data", "mime", "says"),
+    [
+        (png(500, 100), "image/png", ""),
+        (png(100, 500), "image/png", ""),
+        (png(501, 100), "image/png", "the model takes images with sides from 1:5 to 5:1, this file has 501 x 100 pixels"),
+        (png(100, 501), "image/png", "this file has 100 x 501 pixels"),
+        (png(10, 10) + b"\x00" * 20_000_000, "image/png", "the model takes 20000000 bytes of image at most"),
+        (b"GIF89a", "image/gif", "the model takes no image/gif"),
+    ],
+)  # fmt: skip
+def test_hyperclovas_pictures_have_limits(row: str, data: bytes, mime: str, says: str) -> None:
+    """Type, bytes, sides from 1:5 to 5:1, one in a question: what the vendor would refuse is `unsupported` before it is
+    sent. At the limit it is taken."""
+    model = config.load(kit.ROOT / "providers.yaml").models[row]
+    asked = replace(ask(), media=(Media(mime, data, "0" * 64),))
+    reason = lacks_input(model, asked)
+    assert says in reason and bool(says) == bool(reason)
+    if not says:
+        assert "1 of image in a request" in lacks_input(model, replace(asked, media=asked.media * 2))
+
+
+def test_a_picture_too_long_is_a_status_and_is_not_sent(tmp_path: Path) -> None:
+    """The row says `unsupported` and why; the question beside it is asked."""
+    long = {"source": "made up", "as_of": "2026-11-22", "limits": {"image": {"max_ratio": 5}}}
+    with FakeServer() as server:
+        files = {"long.png": (png(60, 10), "image/png"), "square.png": (png(50, 10), "image/png")}
+        desk(tmp_path, server.url, files, capabilities="long")
+        with (tmp_path / "providers.yaml").open("a", encoding="utf-8") as f:
+            f.write(f"capabilities: {json.dumps({'long': long})}\n")
+        ran = kit.run_here(tmp_path)
+        assert len(server.history) == 1
+    refused, taken = kit.rows_of(ran.folder)
+    assert (ran.code, refused["status"], refused["score"], taken["status"]) == (0, "unsupported", None, "ok")
+    reason = "the model takes images with sides from 1:5 to 5:1, this file has 60 x 10 pixels"
+    assert refused["error"] == kit.manifest_of(ran.folder)["models"]["sim-a"]["unsupported"] == reason
+    done = kit.lmmbench("score", "r", cwd=tmp_path)
+    assert f"sim-a: ok 1 · unsupported 1 · unsupported: {reason}, for one; ask another model" in done.stderr
 
 
 @pytest.mark.parametrize("name", LIMITS)

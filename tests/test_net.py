@@ -439,7 +439,8 @@ def test_closing_waits_for_nothing_and_may_come_before_the_first_ask() -> None:
 
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
 def test_a_redirect_stops_its_model_with_a_sentence(stream: list[str], tmp_path: Path) -> None:
-    """It names the endpoint, where it was sent to and what to correct; the key goes nowhere else, and one request tells."""
+    """It names the endpoint, where it was sent to (without a query, which may hold a key) and what to correct; the key goes
+    nowhere else, and one request tells."""
     kit.write_pack(tmp_path / "tasks/p", 5)
     with FakeServer() as elsewhere:
         place = elsewhere.url.replace("127.0.0.1", "localhost")
@@ -451,12 +452,47 @@ def test_a_redirect_stops_its_model_with_a_sentence(stream: list[str], tmp_path:
             assert len(server.history) == 1
         assert elsewhere.history == []
     assert done.returncode == 4
-    sentence = "the endpoint 'sim' redirects to http://localhost, which is never followed; correct its base_url in providers.yaml"
+    sentence = (
+        f"the endpoint 'sim' redirects to {place}/v1, which is never followed; correct its base_url in providers.yaml"
+    )
     assert f"stopped: config: {sentence}" in done.stderr
     assert "secret" not in done.stderr
 
 
-@pytest.mark.parametrize("location", ["", "/v2/chat", "http://[::1", "//host.invalid/x"])
-def test_a_redirect_without_a_place_has_its_sentence_too(location: str) -> None:
-    """Whatever stands in Location."""
-    assert redirect_text("sim", location).endswith("which is never followed; correct its base_url in providers.yaml")
+REDIRECTS = {
+    "https://h.example/v1/chat/completions": "https://h.example/v1/chat/completions",
+    "https://h.example:8443/v1": "https://h.example:8443/v1",
+    "http://h.example": "http://h.example",
+    "/v2/chat": "http://sim.example:8000/v2/chat",
+    "?key=hunter2": "http://sim.example:8000/v1/chat/completions",
+    "//other.example/x": "http://other.example/x",
+    "https://u:hunter2@h.example/v1?key=hunter2#hunter2": "https://h.example/v1",
+    "https://[::1]:9/x": "https://[::1]:9/x",
+    "https://h.example/a b\x1b[31m": "https://h.example/a%20b%1B%5B31m",
+    "https://h.example/" + "a" * 999: "https://h.example/" + "a" * 182,
+    "": "no readable place",
+    "http://[::1": "no readable place",
+    "http://h.example:port/": "no readable place",
+    "mailto:x@h.example": "no readable place",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("location", REDIRECTS)
+def test_a_redirect_says_where_to_and_nothing_that_may_be_a_key(location: str) -> None:
+    """Scheme, host, port and path of whatever stands in Location; never a user, a query or a fragment."""
+    said = redirect_text("sim", "http://sim.example:8000/v1/chat/completions", location)
+    place = said.removeprefix("the endpoint 'sim' redirects to ").partition(", which is never followed; correct its")[0]
+    assert place == REDIRECTS[location]
+    assert "hunter2" not in said
+
+
+def test_a_key_in_a_redirects_path_is_hidden() -> None:
+    """A server may put what it was sent wherever it likes."""
+    key = "sk-never-shown-0123"
+    with (
+        FakeServer(lambda _: Answer(status=302, headers={"Location": f"/login/{key}"})) as server,
+        pytest.MonkeyPatch.context() as env,
+    ):
+        env.setenv("SIM_API_KEY", key)
+        (found,) = kit.ask("openai-chat", "http", server.url)
+    assert isinstance(found, Fault) and "/login/%5Bkey%5D" in found.message and key not in found.message

@@ -211,10 +211,12 @@ def test_noise_loses_nothing_and_no_failure_is_scored(tmp_path: Path, shares: tu
 
 
 def test_who_answered_and_how_it_ended_is_said_where_nobody_expected_it(home: Path) -> None:
-    """A finish word that no table has is `invalid` without a score, counted in run.json and said at the end. So is a
-    served model that was not asked for, and one that changed in mid-run; one that was asked for is not mentioned."""
+    """The text before a finish word that no table has is an answer, and no text is none: `invalid`, and asked once more.
+    The word stands in the row, is counted in run.json and said at the end. So is a served model that was not asked for,
+    and one that changed in mid-run; one that was asked for is not mentioned."""
     told = {
-        ("sim-a", "q0001"): openai("반쯤", finish="paused_for_review"),
+        ("sim-a", "q0001"): openai(RIGHT, finish="paused_for_review"),
+        ("sim-a", "q0003"): openai("", finish="paused_for_review"),
         ("sim-b", "q0002"): openai(RIGHT, model="sim-b-2026-11-01"),
     }
 
@@ -228,14 +230,15 @@ def test_who_answered_and_how_it_ended_is_said_where_nobody_expected_it(home: Pa
         run = home / "results" / "r"
         assert done.returncode == 0, done.stderr
         manifest = manifest_of(run)
-        assert manifest["unknown_finish"] == {"sim-a": {"paused_for_review": 2}}
+        assert manifest["unknown_finish"] == {"sim-a": {"paused_for_review": 3}}
         assert manifest["models"]["sim-b"]["served_models"] == {"sim-b": 39, "sim-b-2026-11-01": 1}
-        (row,) = [r for r in rows_of(run, "sim-a") if r["status"] != "ok"]
-        assert (row["status"], row["finish"], row["score"]) == ("invalid", "paused_for_review", None)
+        whole, empty = [r for r in rows_of(run, "sim-a") if r["finish"] == "paused_for_review"]
+        assert (whole["status"], whole["answer"], whole["attempts"]) == ("ok", RIGHT, 1) and whole["score"] is not None
+        assert (empty["status"], empty["score"], empty["attempts"]) == ("invalid", None, 2)
         warnings = [line for line in done.stderr.splitlines() if "warning:" in line]
         assert len(warnings) == 3
         assert [a["model"] for a in manifest["alarms"]] == ["sim-b"]
-        assert "sim-a: replies ended with words that no table has ('paused_for_review' 2 times)" in done.stderr
+        assert "sim-a: replies ended with words that no table has ('paused_for_review' 3 times)" in done.stderr
         assert "alarm: sim-b: the served model changed in mid-run (sim-b × 39, sim-b-2026-11-01 × 1)" in done.stderr
         assert "sim-c: asked for sim-c, 40 answers came from sim-z, which is not the model" in done.stderr
 
@@ -620,6 +623,39 @@ def test_the_cap_holds_when_answers_cost_more_than_the_worst_case(home: Path) ->
 
         assert (run_here(home, resume=True, max_cost=0.05).code, len(server.history)) == (3, asked)
         assert (run_here(home, resume=True, max_cost=1.0).code, len(server.history)) == (0, 40)
+
+
+BILLS = {"bills": {"source": "made up", "as_of": "2026-11-22", "cost_field": "ticks", "cost_units": 1e10}}
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_what_a_vendor_says_it_billed_is_what_an_answer_cost(home: Path, priced: bool) -> None:
+    """It comes before the price, and answers that do not say it are reckoned by the price, or cost nobody knows what;
+    run.json counts both kinds, and the cap and a second grading believe the same."""
+
+    def script(x: Exchange) -> Answer | None:
+        told = openai(RIGHT, usage=(1000, 500))
+        if x.question[:5] != "q0000":
+            told["usage"]["ticks"] = 25_000_000  # 0.0025 dollars
+        return Answer(body=told)
+
+    with FakeServer(script) as server:
+        price = {"price": {"input": 1.0, "output": 2.0}} if priced else {}
+        providers_yaml(
+            home / "providers.yaml", server.url, {"sim-a": {"capabilities": "bills", **price}}, concurrency=1
+        )
+        with (home / "providers.yaml").open("a", encoding="utf-8") as f:
+            f.write(f"capabilities: {json.dumps(BILLS)}\n")
+        ran = run_here(home, max_cost=39 * 0.0025 + 0.0021 if priced else None)
+        assert (ran.code, len(server.history)) == (0, 40)
+    costs = {r["item_id"]: r["cost_usd"] for r in rows_of(ran.folder)}
+    assert costs.pop("q0000") == (pytest.approx(0.002) if priced else None)
+    assert set(costs.values()) == {0.0025}
+    for _ in range(2):
+        manifest = manifest_of(ran.folder)
+        assert manifest["cost_usd"] == (pytest.approx(39 * 0.0025 + 0.002) if priced else None)
+        assert manifest["models"]["sim-a"]["cost_source"] == {"reported": 39} | ({"table": 1} if priced else {})
+        assert lmmbench("score", "r", cwd=home).returncode == 0
 
 
 def test_a_stopped_model_gives_back_what_it_reserved(home: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import lmmbench
 from lmmbench import plan
 from lmmbench.faults import Fault
 from lmmbench.net.http import Sender
@@ -24,7 +25,7 @@ from lmmbench.providers import gemini, make, openai_chat
 from lmmbench.providers.streams import STREAMS, Folded
 from lmmbench.types import Call, Capabilities, Endpoint, Item, Model, Provenance, Reply, Request, Usage
 from tests import kit
-from tests.fake_server import Answer, FakeServer, gemini_chunks, openai_chunks, sse
+from tests.fake_server import Answer, FakeServer, anthropic_chunks, clova_chunks, gemini_chunks, openai_chunks, sse
 from tests.fake_server import gemini as gemini_reply
 from tests.fake_server import openai as openai_reply
 
@@ -356,7 +357,10 @@ def told(answer: Answer, **options: Any) -> Reply | Fault:
         return ask(server, **options)
 
 
-@pytest.mark.parametrize("api", ["openai-chat", "gemini"])
+APIS = ("openai-chat", "gemini", "anthropic", "clova")
+
+
+@pytest.mark.parametrize("api", APIS)
 def test_a_streamed_answer_is_the_plain_one_with_a_first_token(api: str) -> None:
     """Both forms give the same reply but for the times and what was sent."""
     with FakeServer(text="정답: 가나다라 😀") as server:
@@ -390,6 +394,41 @@ def test_the_first_token_is_content() -> None:
     reply = told(Answer(pieces=[*silence, 0.2, sse([delta(content="가")]), sse([STOP, "[DONE]"])]))
     assert isinstance(reply, Reply) and reply.ttft_s is not None
     assert reply.text == "가" and reply.ttft_s >= 0.2
+
+
+CHUNKS = {
+    "openai-chat": openai_chunks, "gemini": gemini_chunks, "anthropic": anthropic_chunks, "clova": clova_chunks,
+}  # fmt: skip
+PING = sse([("ping", {"type": "ping"})])
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_keep_alive_is_no_first_token_in_any_dialect(api: str) -> None:
+    """Blank lines, comments and pings come at once, the answer after a while: the first token is the answer's."""
+    silence = [b": keep-alive\n\n", b"\n\n", *([PING] if api == "anthropic" else [])]
+    reply = told(Answer(pieces=[*silence, 0.2, sse(CHUNKS[api]("정답: 가"))]), api=api)
+    assert isinstance(reply, Reply) and reply.ttft_s is not None
+    assert (reply.text, reply.finish) == ("정답: 가", "stop") and reply.ttft_s >= 0.2
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_stream_in_any_dialect_may_be_cut_anywhere(api: str) -> None:
+    """Byte by byte it is the same answer; without its second half it is none."""
+    body = sse(CHUNKS[api]("방언 문제 😀"))
+    reply = told(Answer(pieces=[body[n : n + 1] for n in range(len(body))]), api=api)
+    assert isinstance(reply, Reply) and reply.text == "방언 문제 😀"
+    for end in ("cut-chunked", "cut-close"):
+        half = told(Answer(pieces=[body[: len(body) // 2]], end=end), api=api)
+        assert isinstance(half, Fault) and half.maybe_billed
+        assert half.kind == ("network" if end == "cut-chunked" else "invalid")
+
+
+@pytest.mark.parametrize("api", ["anthropic", "clova"])
+def test_an_end_mark_ends_the_wait_in_its_dialect(api: str) -> None:
+    """message_stop and signal, as [DONE]: a server that holds the connection open after it is not waited for."""
+    started = time.monotonic()
+    reply = told(Answer(pieces=[sse(CHUNKS[api]("가")), 30.0]), api=api, timeout_s=20)
+    assert isinstance(reply, Reply) and time.monotonic() - started < 10
 
 
 def test_the_first_token_is_timed_when_it_comes() -> None:
@@ -513,6 +552,37 @@ def test_rows_of_a_streamed_run_differ_in_times_and_sent_only(tmp_path: Path) ->
     assert {row["ttft_s"] for row in kit.rows_of(plain)} == {None}
     first, none = (kit.manifest_of(run)["models"]["sim-a"]["ttft_s"] for run in (streamed, plain))
     assert first["n"] == 4 and first["p50"] > 0 and none is None
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_whole_run_is_streamed_in_any_dialect(tmp_path: Path, api: str) -> None:
+    """`--stream` at the command line: each row has its time to the first token, which keep-alive does not make shorter,
+    run.json the median, the matrix tokens a second; answers and scores are those of a plain run."""
+    kit.write_pack(tmp_path / "tasks/p", 3)
+    wait = 0.05
+    body: list[bytes | float] = [
+        b": keep-alive\n\n",
+        b"\n\n",
+        wait,
+        sse(CHUNKS[api]("정답: A", model="sim-a", usage=(40, 30))),
+    ]
+    with FakeServer(lambda x: Answer(pieces=body) if x.streams else Answer(usage=(40, 30))) as server:
+        kit.providers_yaml(tmp_path / "providers.yaml", server.url, api=api)
+        for name, option in (("streamed", ["--stream"]), ("plain", [])):
+            done = kit.lmmbench("run", "--tasks", "p", "--run-id", name, *option, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        assert [x.streams for x in server.history] == [True] * 3 + [False] * 3
+    streamed, plain = (kit.rows_of(tmp_path / "results" / name) for name in ("streamed", "plain"))
+    same = ("item_id", "status", "answer", "score", "finish", "input_tokens", "output_tokens", "served_model")
+    assert [[row[k] for k in same] for row in streamed] == [[row[k] for k in same] for row in plain]
+    for row in streamed:
+        assert (row["status"], row["output_tokens"]) == ("ok", 30)
+        assert wait <= row["ttft_s"] <= row["latency_s"]
+    assert {row["ttft_s"] for row in plain} == {None}
+    assert kit.manifest_of(tmp_path / "results/streamed")["models"]["sim-a"]["ttft_s"]["p50"] >= wait
+    cells = lmmbench.matrix(tmp_path / "results/streamed")
+    took = [row["latency_s"] for row in streamed]
+    assert cells["tokens_per_s"].iloc[0] == pytest.approx(90 / sum(took))
 
 
 def test_stream_stands_in_the_plan(tmp_path: Path) -> None:

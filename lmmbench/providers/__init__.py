@@ -7,13 +7,16 @@ function with the signature of `make`).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from itertools import pairwise
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from lmmbench import config
+from lmmbench import media as media_files
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import Sender
@@ -23,7 +26,7 @@ from lmmbench.net.sse import Event
 from lmmbench.providers import anthropic, baseline, clova, gemini, openai_chat
 from lmmbench.providers.streams import STREAMS, Form, Heard
 from lmmbench.secret import Secret
-from lmmbench.types import Call, Endpoint, MediaLimits, Model, Reply, Request
+from lmmbench.types import Call, Endpoint, Media, MediaLimits, Model, Reply, Request
 
 
 class Provider(Protocol):
@@ -68,14 +71,30 @@ class Carrier(Protocol):
     ) -> Response: ...
 
 
-def redirect_text(endpoint: str, location: str) -> str:
-    """One sentence on a redirect, which is never followed: a key would travel to wherever a server points."""
+def redirect_text(endpoint: str, url: str, location: str) -> str:
+    """One sentence on a redirect of `url`, which is never followed: a key would travel to wherever a server points."""
+    return (
+        f"the endpoint {endpoint!r} redirects to {_place(url, location)}, which is never followed; "
+        "correct its base_url in providers.yaml"
+    )
+
+
+def _place(url: str, location: str) -> str:
+    """Scheme, host, port and path that a Location names. Without user, query and fragment: they may hold a key."""
     try:
-        parts = urlsplit(location)
-        place = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path of itself"
+        parts = urlsplit(urljoin(url, location))
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     except ValueError:
-        place = "no readable place"
-    return f"the endpoint {endpoint!r} redirects to {place}, which is never followed; correct its base_url in providers.yaml"
+        host = ""
+    if not location or not host:
+        return "no readable place"
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe=_PATH)}"[:LONGEST_PLACE]
+
+
+_PATH = "/%:@!$&'()*+,;=~"
+LONGEST_PLACE = 200
+"""Characters of a redirect's place that are shown."""
 
 
 def _call(request: Request, model: Model, dialect: Dialect, form: Form | None) -> Call:
@@ -99,6 +118,29 @@ def request_sha(request: Request, model: Model, endpoint: Endpoint) -> str:
         return ""
     form = STREAMS[endpoint.api] if request.stream else None
     return _sha(config.base_url(model.endpoint, endpoint), _call(request, model, DIALECTS[endpoint.api], form))
+
+
+_VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?", re.IGNORECASE)
+_CALLS = ("chat", "completions", "messages", "responses", "embeddings", "models")
+"""Last segments of addresses that are calls, not what stands before them."""
+
+
+def address_doubt(api: str, path: str) -> str:
+    """What is doubtful about the path of a base_url, as the beginning of a question that ends in `the base_url?`; "" for
+    one that may well be right. Some vendors want a version at its end, some do not, so only a 404 makes it a doubt."""
+    parts = [part for part in path.split("/") if part]
+    last = parts[-1] if parts else ""
+    if twice := next((a for a, b in pairwise(parts) if a == b), ""):
+        return f"does /{twice} stand twice in"
+    if "//" in path.rstrip("/"):
+        return "is there a slash too many in"
+    if last in _CALLS:
+        return f"is /{last} too much at the end of"
+    if api == "openai-chat":
+        return "" if any(map(_VERSION.fullmatch, parts)) else "is /v1 missing at the end of"
+    if _VERSION.fullmatch(last):
+        return f"is /{last} too much (the api {api} adds its own) at the end of"
+    return "does /openai (which is for the api openai-chat) belong at the end of" if last == "openai" else ""
 
 
 class HttpProvider:
@@ -178,7 +220,8 @@ class HttpProvider:
         headers = {**uncompressed, **call.headers, **self._headers}
         response = await self._sender.send(self._url + call.path, headers, call.body, self._endpoint.timeout_s, watch)
         if 300 <= response.status < 400:
-            raise Fault("config", redirect_text(self._model.endpoint, response.headers.get("Location", "")))
+            location = without_key(self._key, response).headers.get("Location", "")
+            raise Fault("config", redirect_text(self._model.endpoint, self._url + call.path, location))
         return response
 
     def _decode(self, response: Response) -> Reply:
@@ -190,11 +233,13 @@ class HttpProvider:
             raise
 
     def _hint(self, status: int, message: str) -> str:
-        """What to try when the address was not found: some vendors need /v1 at its end, some do not."""
-        bare = self._endpoint.api == "openai-chat" and not urlsplit(self._url).path
-        if status not in (404, 405) or not bare or "model" in message.lower():
+        """What to try when nothing was found at the address. A reply that speaks of the model has found it; one that
+        quotes the path may only seem to."""
+        words = " ".join(word for word in message.split() if "/" not in word)
+        if status not in (404, 405) or re.search(r"\bmodels?\b", words, re.IGNORECASE):
             return ""
-        return f"; is /v1 missing at the end of the base_url of {self._model.endpoint!r}?"
+        doubt = address_doubt(self._endpoint.api, urlsplit(self._url).path)
+        return f"; {doubt} the base_url of {self._model.endpoint!r}?" if doubt else ""
 
     async def close(self) -> None:
         """The session is the sender's."""
@@ -220,12 +265,23 @@ def lacks_input(model: Model, request: Request) -> str:
         if kind not in model.inputs:
             return f"the model takes no {kind}"
         limits = model.capabilities.limits.get(kind, MediaLimits())
-        if limits.types is not None and media.mime not in limits.types:
-            return f"the model takes no {media.mime}, only {', '.join(limits.types)}"
-        if limits.max_bytes is not None and len(media.data) > limits.max_bytes:
-            return f"the model takes {limits.max_bytes} bytes of {kind} at most, this file has {len(media.data)}"
+        if over := _over(limits, media, kind):
+            return over
         if limits.per_request is not None and kinds.count(kind) > limits.per_request:
             return f"the model takes {limits.per_request} of {kind} in a request, this question has {kinds.count(kind)}"
+    return ""
+
+
+def _over(limits: MediaLimits, media: Media, kind: str) -> str:
+    """Which limit one file is over, "" where none is known that it is."""
+    if limits.types is not None and media.mime not in limits.types:
+        return f"the model takes no {media.mime}, only {', '.join(limits.types)}"
+    if limits.max_bytes is not None and len(media.data) > limits.max_bytes:
+        return f"the model takes {limits.max_bytes} bytes of {kind} at most, this file has {len(media.data)}"
+    size = media_files.size(media.data, media.mime) if limits.max_ratio is not None else None
+    if size and limits.max_ratio is not None and max(size) > limits.max_ratio * min(size):
+        longest = f"1:{limits.max_ratio:g} to {limits.max_ratio:g}:1"
+        return f"the model takes {kind}s with sides from {longest}, this file has {size[0]} x {size[1]} pixels"
     return ""
 
 

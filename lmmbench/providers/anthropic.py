@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lmmbench.faults import Fault
-from lmmbench.providers.finish import ended
+from lmmbench.providers.finish import ended, whole
 from lmmbench.providers.http_faults import reply_object
 from lmmbench.providers.lenient import count, mapping, objects, request_id, text, together
 from lmmbench.providers.parameters import parameters
@@ -48,13 +47,12 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     stop_reason = text(data.get("stop_reason")) or ""
     finish = ended(stop_reason)
     texts = [b["text"] for b in blocks if b.get("type") == "text" and isinstance(b.get("text"), str)]
-    if not texts and finish == "stop":
-        raise Fault("invalid", "the reply has no text", maybe_billed=True)
+    said = whole("".join(texts) if texts else None, finish, stop_reason, "the reply has no text")
     thinking = "".join(text(b.get("thinking")) or "" for b in blocks if b.get("type") == "thinking")
     category = text(mapping(data.get("stop_details")).get("category"))
     usage = mapping(data.get("usage"))
     return Reply(
-        text="".join(texts),
+        text=said,
         finish=finish,
         finish_raw=f"{stop_reason}: {category}" if category else stop_reason,
         reasoning=thinking or None,

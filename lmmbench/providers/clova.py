@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmmbench.faults import Fault
-from lmmbench.providers.finish import ended
+from lmmbench.providers.finish import ended, whole
 from lmmbench.providers.http_faults import http_fault, reply_object
 from lmmbench.providers.lenient import code, count, mapping, objects, request_id, text
 from lmmbench.providers.parameters import parameters
@@ -60,11 +60,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
         raise Fault("invalid", "the reply has no message", maybe_billed=True)
     finish_raw = text(result.get("finishReason")) or ""
     finish = ended(finish_raw)
-    content = _content_text(message.get("content"))
-    if content is None and finish == "stop":
-        raise Fault("invalid", "the reply has no content", maybe_billed=True)
     return Reply(
-        text=content or "",
+        text=whole(_content_text(message.get("content")), finish, finish_raw, "the reply has no content"),
         finish=finish,
         finish_raw=finish_raw,
         reasoning=text(message.get("thinkingContent")),

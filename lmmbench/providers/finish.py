@@ -29,13 +29,30 @@ NO_ENDS: dict[str, str] = {
 """Words, in lower case, after which there is none, with the kind of fault that each is."""
 
 
+LONGEST_WORD = 40
+"""Characters of a vendor's word that are shown and counted."""
+
+
 def ended(word: str) -> Finish:
-    """What a vendor's finish word means, in any case. Raises Fault for a word after which there is no answer. A word
-    that no table has is one of these: nobody knows whether the text before it is whole. It is counted (`unknown_finish`)."""
+    """What a vendor's finish word means, in any case; `unknown` for one that no table has. Raises Fault for a word after
+    which there is no answer."""
     known = word.lower()
-    if known in ENDS:
-        return ENDS[known]
-    said = f"the reply ended with {word[:40]!r}, which is no end of an answer"
     if known in NO_ENDS:
+        said = f"the reply ended with {word[:LONGEST_WORD]!r}, which is no end of an answer"
         raise Fault(NO_ENDS[known], said, maybe_billed=True)
-    raise Fault("invalid", said + " that is known", maybe_billed=True, unknown_finish=word[:40])
+    return ENDS.get(known, "unknown")
+
+
+def whole(said: str | None, finish: Finish, word: str, lacking: str) -> str:
+    """The text of an answer that ended so. Raises Fault (`lacking`) where a whole answer has none. After an unknown word
+    what was said is the answer: a vendor's new word would else cost every answer of a run. Nothing said is none: the
+    word may have meant just that."""
+    if finish == "unknown" and not said:
+        shown = word[:LONGEST_WORD]
+        raise Fault(
+            "invalid", f"the reply ended with {shown!r}, a word that no table has, and has no text", maybe_billed=True,
+            unknown_finish=shown,
+        )  # fmt: skip
+    if finish == "stop" and said is None:
+        raise Fault("invalid", lacking, maybe_billed=True)
+    return said or ""

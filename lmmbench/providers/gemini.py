@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
-from lmmbench.providers.finish import ended
+from lmmbench.providers.finish import ended, whole
 from lmmbench.providers.http_faults import reply_object
 from lmmbench.providers.lenient import count, mapping, objects, request_id, text
 from lmmbench.providers.parameters import parameters
@@ -55,9 +55,9 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     finish_raw = text(candidates[0].get("finishReason")) or ""
     finish = ended(finish_raw)
     parts = objects(mapping(candidates[0].get("content")).get("parts"))
-    if finish == "stop" and not any("text" in p and not p.get("thought") for p in parts):
-        raise Fault("invalid", f"the reply has no text (finishReason {finish_raw or 'missing'})", maybe_billed=True)
-    said = "".join(text(p.get("text")) or "" for p in parts if not p.get("thought"))
+    texts = [text(p["text"]) or "" for p in parts if "text" in p and not p.get("thought")]
+    lacking = f"the reply has no text (finishReason {finish_raw or 'missing'})"
+    said = whole("".join(texts) if texts else None, finish, finish_raw, lacking)
     thoughts = "".join(text(p.get("text")) or "" for p in parts if p.get("thought"))
     return _reply(headers, data, said, thoughts or None, finish, finish_raw)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,12 @@ def count(value: Any) -> int | None:
     if digits or (isinstance(value, float) and value.is_integer()):
         return count(int(value))
     return None
+
+
+def amount(value: Any) -> float | None:
+    """A number that is 0 or more, else None; infinite ones and bools are none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value < math.inf else None
 
 
 def together(total: int | None, *more: int | None) -> int | None:

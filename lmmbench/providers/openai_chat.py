@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmmbench.faults import Fault
-from lmmbench.providers.finish import ended
+from lmmbench.providers.finish import ended, whole
 from lmmbench.providers.http_faults import http_fault, reply_object
-from lmmbench.providers.lenient import count, mapping, objects, request_id, together
+from lmmbench.providers.lenient import amount, count, mapping, objects, request_id, together
 from lmmbench.providers.lenient import text as text_of
 from lmmbench.providers.parameters import parameters
 from lmmbench.providers.thinking import split_thinking
@@ -66,19 +66,19 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, model: Model) -
     refusal = _refusal(message)
     finish = "refusal" if refusal else ended(finish_raw)
     content = refusal or _content_text(message.get("content"))
-    if content is None and finish == "stop":
-        raise Fault("invalid", "the reply has no content", maybe_billed=True)
-    text, inline = split_thinking(content or "")
+    answer, inline = split_thinking(content or "")
+    usage = mapping(data.get("usage"))
     return Reply(
-        text=text,
+        text=whole(None if content is None else answer, finish, finish_raw, "the reply has no content"),
         finish=finish,
         finish_raw=finish_raw,
         reasoning=_reasoning(message) or inline,
-        usage=_usage(mapping(data.get("usage")), model),
+        usage=_usage(usage, model),
         served_model=text_of(data.get("model")),
         system_fingerprint=text_of(data.get("system_fingerprint")),
         request_id=request_id(headers, data.get("id")),
         service_tier=text_of(data.get("service_tier")),
+        cost_usd=_billed(usage, model),
     )
 
 
@@ -132,6 +132,13 @@ def _usage(usage: dict[str, Any], model: Model) -> Usage:
     if model.capabilities.cached_tokens == "outside":
         given = together(given, cached, written)
     return Usage(given, cached, out, reasoning, written)
+
+
+def _billed(usage: dict[str, Any], model: Model) -> float | None:
+    """US dollars that the vendor says it billed. Null where its usage says nothing, and with a key of one's own for the
+    host behind a gateway: OpenRouter's `cost` is its fee then, and the host bills the rest."""
+    told = amount(usage.get(model.capabilities.cost_field)) if not usage.get("is_byok") else None
+    return None if told is None else told / model.capabilities.cost_units
 
 
 def _details(usage: dict[str, Any], of: str) -> dict[str, Any]:

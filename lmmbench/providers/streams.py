@@ -56,7 +56,7 @@ class Heard:
         """Whether nothing of the reply can follow these bytes."""
         new = self._parser.feed(chunk)
         self.hear(new)
-        return any(event.data == DONE or event.name == "message_stop" for event in new)
+        return any(_is_last(event) for event in new)
 
     def hear(self, new: Sequence[Event]) -> None:
         self.events += new
@@ -70,6 +70,11 @@ class Heard:
         reply.latency_s = self.times[-1]
         reply.ttft_s = None if first is None else self.times[first]
         return reply
+
+
+def _is_last(event: Event) -> bool:
+    """OpenAI's end mark, Anthropic's, and CLOVA's, which is a `signal` with OpenAI's inside."""
+    return event.data == DONE or event.name == "message_stop" or (event.name == "signal" and DONE in event.data)
 
 
 def first_content(pieces: Pieces) -> int | None:
