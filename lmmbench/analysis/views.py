@@ -108,11 +108,17 @@ def _detectable(cells: Sequence[Cell], lang: str, family: Mapping[str, int], apa
         for c in cells:
             if c["diff_low"] is not None and _family(c, apart) == of:
                 least = stats.minimum_detectable(c["diff_low"], c["diff_high"], size)
-                found.setdefault(c["cell"].rpartition("/")[2], []).append(100 * least)
+                found.setdefault(c["cell"].rpartition("/")[2], []).append(math.inf if least is None else least)
         if found:
-            each = " · ".join(f"{cell} {median(values):.1f}" for cell, values in found.items())
-            lines.append((f"{of}: " if of else "") + WORDS[lang]["detectable"].format(family=size, each=each))
+            each = {cell: _least(median(values), lang) for cell, values in found.items()}
+            text = " · ".join(f"{cell} {least}" for cell, least in each.items())
+            why = WORDS[lang]["undetectable"] if WORDS[lang]["none"] in each.values() else ""
+            lines.append((f"{of}: " if of else "") + WORDS[lang]["detectable"].format(family=size, each=text) + why)
     return "\n".join(lines)
+
+
+def _least(share: float, lang: str) -> str:
+    return f"{100 * share:.1f}" if share <= 1 else WORDS[lang]["none"]
 
 
 def _conduct(cells: Sequence[Cell], pack: str, lang: str, several: bool) -> Sheet:
@@ -272,5 +278,5 @@ def _no_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def as_json(data: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(list(data), ensure_ascii=False, indent=1)
+def as_json(data: Sequence[Mapping[str, Any]], ascii_only: bool = False) -> str:
+    return json.dumps(list(data), ensure_ascii=ascii_only, indent=1)
