@@ -19,7 +19,7 @@ from lmmbench.analysis import compare as compares
 from lmmbench.analysis import evidence, sealed, views
 from lmmbench.analysis.compare import Row
 from lmmbench.files import write_atomically
-from lmmbench.gate import Outcome
+from lmmbench.gate import Outcome, markdown
 
 SUMMARY_LIMIT = 1_000_000
 """Bytes of a step summary, below GitHub's 1 MiB."""
@@ -135,17 +135,12 @@ _STATES: dict[str, Literal["passed", "failure", "error", "skipped"]] = {
 }  # fmt: skip
 
 
-def gate(outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
-    """gate-junit.xml, step summary and annotations of a gate: a case for each tested cell."""
+def gate(outcome: Outcome, folder: Path, say: Callable[[str], None], title: str) -> None:
+    """gate-junit.xml, step summary and annotations of a gate: a case for each tested cell; `title` stands over the table."""
     tested = [r for r in outcome.rows if r["tested"]]
     cases = [Case(compares.who(r), r["cell"], _STATES.get(r["verdict"], "passed"), _sentence(r)) for r in tested]
     write_junit(folder, cases, "gate-junit.xml")
-    heading = [
-        f"## lmmbench gate: {outcome.candidate} against {outcome.baseline}",
-        *(f"**drift**: {d}" for d in outcome.drift),
-    ]
-    table = views.markdown([compares.sheet(outcome.rows)], "\n\n".join([*heading, compares.TITLE]))
-    write_summary("\n\n".join([table, *outcome.notes, outcome.result]))
+    write_summary(markdown(outcome, title))
     regressions = (_sentence(r) for r in outcome.of("regression"))
     for line in commands(regressions, [*outcome.drift, *(_sentence(r) for r in outcome.of("inconclusive"))]):
         say(line)

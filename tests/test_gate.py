@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from lmmbench import ci, gate
 from lmmbench.analysis import compare
 from lmmbench.faults import UsageError
-from tests.fake_server import Answer, Exchange, FakeServer
+from tests.fake_server import Answer, Exchange, FakeServer, openai
 from tests.kit import lmmbench, providers_yaml, run_here, write_pack
 from tests.test_compare import Row, row, write_run
 
@@ -205,6 +207,80 @@ def test_what_the_night_did_not_ask_is_inconclusive(tmp_path: Path) -> None:
     for missing in ("sim-a q: nothing pairs", "sim-b p: nothing pairs", "sim-b q: nothing pairs"):
         assert missing in done.stdout
     assert lmmbench("gate", "night", "--baseline", "base:sim-a", cwd=tmp_path).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs `base` (two models, two packs) and `night` (one of each, served by another model; its vendor
+    has an accent and a Korean name)."""
+    cwd = tmp_path_factory.mktemp("moved")
+    for pack in ("p", "q"):
+        write_pack(cwd / "tasks" / pack, 6)
+    rows: dict[str, dict[str, Any]] = {"sim-a": {"vendor": "Café 모의 😀"}, "sim-b": {}}
+    with FakeServer() as server:
+        providers_yaml(cwd / "providers.yaml", server.url, rows)
+        run_here(cwd, tasks="p,q", run_id="base")
+        server.script = lambda x: Answer(body=openai(answer(6)(x), model="sim-a-2"))
+        run_here(cwd, tasks="p", models="sim-a", run_id="night")
+    return cwd
+
+
+GATE = ("gate", "night", "--baseline", "base", "--ci")
+SAID = ("drift: sim-a: the served model changed from sim-a to sim-a-2", "sim-b q: nothing pairs", "::warning", "RESULT: INCONCLUSIVE")  # fmt: skip
+
+
+def test_a_gate_s_json_has_stdout_to_itself(moved: Path) -> None:
+    """Scripts read it: the drift, the notes, the annotations and the verdict go to stderr; in a table they stay beside it."""
+    done = lmmbench(*GATE, "--format", "json", cwd=moved)
+    assert [(r["model_a"], r["cell"]) for r in json.loads(done.stdout) if r["tested"]] == [("sim-a", "p"), ("sim-a", "q"), ("sim-b", "p"), ("sim-b", "q")]  # fmt: skip
+    assert [text for text in SAID if text not in done.stderr] == []
+    table = lmmbench(*GATE, cwd=moved)
+    assert [text for text in SAID if text not in table.stdout] == []
+    assert (table.stderr, table.returncode, done.returncode) == ("", 3, 3)
+
+
+def test_a_gate_s_markdown_is_one_document(moved: Path) -> None:
+    """A heading, the drift, the table, the notes and the verdict, each a paragraph; commands of the workflow are none."""
+    done = lmmbench(*GATE, "--format", "md", cwd=moved)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "## lmmbench gate: night against base"
+    assert any(line.startswith("SIMULATED  Scores 0-100") for line in lines)
+    assert lines[-1].startswith("RESULT: INCONCLUSIVE")
+    table = [n for n, line in enumerate(lines) if line.startswith("|")]
+    assert table == list(range(table[0], table[0] + 6)) and lines[table[0] - 1] == lines[table[-1] + 1] == ""
+    assert "**drift**: sim-a" in done.stdout and "sim-b q: nothing pairs" in done.stdout
+    assert "::" not in done.stdout and "::warning" in done.stderr
+
+
+MACHINE = [
+    *((*GATE[:4], "--format", "json"), ("compare", "base", "night", "--format", "json")),
+    *(("matrix", "base", "night", "--view", view, "--format", "json") for view in ("models", "article")),
+    ("matrix", "base", "--view", "claims", "--format", "json"),
+    *(("list", what, "--json") for what in ("models", "tasks", "runs")),
+    ("doctor", "--models", "sim-a", "--json"),
+]
+
+
+ENCODINGS = [*((c, "utf-8") for c in MACHINE), *((c, e) for c in MACHINE[2:4] for e in ("ascii", "latin-1"))]
+
+
+@pytest.mark.parametrize(("command", "encoding"), ENCODINGS)
+def test_whoever_asks_for_json_gets_nothing_else(moved: Path, command: tuple[str, ...], encoding: str) -> None:
+    """The whole of stdout is one JSON list, also where stdout cannot carry all of it: then in JSON's own escapes."""
+    done = lmmbench(*command, cwd=moved, env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+    found = json.loads(done.stdout)
+    assert isinstance(found, list) and found
+    if command[0] == "matrix" and "claims" not in command:
+        assert "Café 모의 😀" in {r["vendor"] for r in found}
+
+
+def test_a_csv_is_a_table_and_nothing_else(moved: Path) -> None:
+    """One header, rows as long as it, and the reason why two runs are no field on stderr."""
+    for view in ("models", "article"):
+        done = lmmbench("matrix", "base", "night", "--view", view, "--format", "csv", cwd=moved)
+        rows = list(csv.reader(io.StringIO(done.stdout.removeprefix("\ufeff"), newline="")))
+        assert len({len(row) for row in rows}) == 1
+        assert "not one field" in done.stderr
 
 
 @pytest.mark.parametrize(("side", "code"), [("monday", 6), ("tuesday", 2)])
