@@ -240,6 +240,90 @@ def test_another_number_or_unit_is_wrong(gold: str, answers: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("gold", "answers"),
+    [
+        ("1km", ["1,000m", "1 킬로미터", "천 미터입니다", "정답: 1000 m", "100,000cm"]),
+        ("1.5kg", ["1,500g", "1킬로그램 500그램", "천오백 그램이에요"]),
+        ("30cm", ["300mm", "0.3m", "삼백 밀리미터입니다."]),
+        ("2l", ["2,000ml", "2리터", "2,000 밀리리터"]),
+        ("1시간 30분", ["90분", "한 시간 삼십 분", "1시간 반", "1.5시간", "5,400초", "구십 분입니다"]),
+        ("90분", ["1시간 30분", "한 시간 반이요"]),
+        ("14:30", ["오후 2시 30분", "14시 30분", "오후 2:30", "오후 두 시 반", "정답: 14:30", "14:30입니다", "１４：３０"]),
+        ("오후 2시 30분", ["14:30", "14시 30분", "오후 2:30", "오후 2시 반"]),
+        ("15시", ["15:00", "오후 3:00", "오후 세 시"]),
+        ("오전 9:05", ["9:05", "09:05", "아침 9시 5분"]),
+    ],
+)  # fmt: skip
+def test_a_unit_that_the_gold_names_may_be_another_of_its_kind(gold: str, answers: list[str]) -> None:
+    """Metres, grams, litres, hours and minutes convert; a clock's colon is read as hours and minutes."""
+    assert [a for a in answers if said(a, gold).score != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "answers"),
+    [
+        ("1km", ["1000", "1,000", "1", "1000mm", "1000g", "1,001m", "100m", "1000원"]),
+        ("1000", ["1km", "1kg", "1000m"]),
+        ("23마리", ["23m", "23분", "0.023km"]),
+        ("90분", ["1시 30분", "1시간", "30분", "90초", "1시간 90분"]),
+        ("14:30", ["2:30", "오전 2:30", "오전 2시 30분", "14:03", "14시", "30분", "14시간 30분", "1430", "14.30", "870분"]),
+        ("3시 30분", ["3시간 30분", "210분", "15:30"]),
+        ("3:2", ["3시 2분", "2:3", "3대 2분", "32"]),
+        ("1km 500m", ["500m 1km", "1km", "500m", "1.5"]),
+        ("1년", ["12개월", "365일"]),
+        ("1달러", ["100센트", "1,400원"]),
+    ],
+)  # fmt: skip
+def test_what_the_gold_does_not_measure_is_never_converted(gold: str, answers: list[str]) -> None:
+    """A bare number, another kind of unit, a time of day for a duration, a score for a time, a month that is no fixed count
+    of days: all wrong."""
+    assert [a for a in answers if said(a, gold).score != 0] == []
+
+
+STEPS = {("km", "m"): 1000, ("m", "cm"): 100, ("cm", "mm"): 10, ("kg", "g"): 1000, ("g", "mg"): 1000, ("l", "ml"): 1000, ("시간", "분"): 60, ("분", "초"): 60}  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(STEPS)), st.integers(1, 9_999), st.integers(0, 10_000_000), st.sampled_from(["km", "kg", "l", "시간", "시", "명", "원", ""]))  # fmt: skip
+def test_a_converted_number_is_right_and_any_other_is_wrong(
+    pair: tuple[str, str], whole: int, other: int, foreign: str
+) -> None:
+    """Exactly: no rounding, both ways round; another count is wrong, and so is the right count of something else."""
+    (large, small), step = pair, STEPS[pair]
+    gold, right = f"{whole}{large}", whole * step
+    assert said(f"{right:,}{small}", gold).score == said(f"{whole} {large}", f"{right}{small}").score == 1
+    assert said(f"{other}{small}", gold).score == (other == right)
+    assert said(f"{right}", gold).score == 0
+    if foreign not in ("", large, small) and not {foreign, large} <= {"시", "시간", "분"}:
+        assert said(f"{right}{foreign}", gold).score == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 23), st.integers(0, 59))
+def test_a_time_of_day_is_one_time_however_it_is_written(hour: int, minute: int, h: int, m: int) -> None:
+    """24 hours or 오전 and 오후, colon or words: every pair of writings agrees on the same minute and on no other."""
+
+    def writings(hour: int, minute: int) -> list[str]:
+        part, short = ("오전", "오후")[hour >= 12], (hour + 11) % 12 + 1
+        return [f"{hour}:{minute:02}", f"{hour:02}:{minute:02}", f"{hour}시 {minute}분", f"{part} {short}:{minute:02}", f"{part} {short}시 {minute}분"]  # fmt: skip
+
+    for gold in writings(hour, minute):
+        for answer in writings(h, m):
+            assert said(answer, gold).score == ((h, m) == (hour, minute)), (answer, gold)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
+def test_a_duration_is_one_length_however_it_is_written(hours: int, minutes: int, seconds: int) -> None:
+    """In hours, minutes and seconds, in minutes and seconds, or in seconds alone."""
+    parts = f"{hours}시간 {minutes}분 {seconds}초"
+    total = 3600 * hours + 60 * minutes + seconds
+    assert said(parts, f"{total}초").score == said(f"{total}초", parts).score == 1
+    assert said(f"{total // 60}분 {seconds}초", parts).score == 1
+    assert said(f"{total + 1}초", parts).score == 0
+
+
+@pytest.mark.parametrize(
     "answer", ["서울입니다", "서울이요", "서울은", "서울이다.", "서울이에요!", "서울(Seoul)", "‘서울’이라고 합니다", "답변: 서울", "Answer: 서울"]
 )  # fmt: skip
 def test_an_ending_is_cut_only_behind_the_gold(answer: str) -> None:
