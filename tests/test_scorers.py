@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz.distance import Indel
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 from lmmbench import packs, scorers
+from lmmbench.check import check_pack
 from lmmbench.scorers import Grade, chrf, dialect, exact, facts, numbers, overlap, summary, text
 from lmmbench.types import Item, Provenance
+from tests import kit
+from tests.fake_server import FakeServer
 from tests.kit import ROOT
 
 SHIPPED = packs.select("all", ROOT / "tasks")
@@ -512,6 +519,24 @@ def test_dialect_production_is_told_in_four_numbers(answer: str, score: float, m
     assert found.aux["copied"] is (text.letters(answer) == text.letters(PRODUCE.fields["source"]))
 
 
+def test_a_pack_of_dialect_production_is_checked_asked_and_graded(tmp_path: Path) -> None:
+    """No pack of ours asks for it yet, a user's may: its gold passes `check`, the row carries score, metric and the four
+    numbers, and the baseline that copies gets nothing."""
+    told = {"params": PRODUCE.params, "fields": PRODUCE.fields}
+    items = [kit.item(f"q{n}", options=(), type="produce", targets=list(PRODUCE.targets), **told) for n in range(4)]
+    prompt = {"system": "제주말로 옮기십시오.", "user": "{{source}}"}
+    pack = kit.write_pack(tmp_path / "tasks" / "p", items, prompt=prompt, scorer={"name": "dialect"}, chance=0, prompts={}, scorers={})  # fmt: skip
+    assert [problem for problem in check_pack(packs.load(pack)) if ": gold: " in problem] == []
+    rows = {"sim-a": {}, "baseline-copy": {"endpoint": "floor", "name": "copy", "region": "reference"}}
+    with FakeServer(text=PRODUCE.targets[0]) as server:
+        kit.providers_yaml(tmp_path / "providers.yaml", server.url, rows, {"floor": {"api": "baseline"}})
+        folder = kit.run_here(tmp_path).folder
+    made, copied = (kit.rows_of(folder, model)[0] for model in rows)
+    assert (made["score"], made["metric_id"].split("@")[0]) == (1.0, "dialect-production")
+    assert {"chrf", "copy_chrf", "markers", "kept", "copied"} == set(json.loads(made["aux_json"]))
+    assert (copied["score"], json.loads(copied["aux_json"])["copied"]) == (0.0, True)
+
+
 def test_a_copy_is_no_production_even_where_the_source_holds_a_marker() -> None:
     """The sentence as it was given, or with another full stop, scores 0 and is marked as copied."""
     item = made("할망이 지실을 먹었수다", source="할망이 감자를 먹었습니다", markers=["할망"], key_terms=[["먹"]])
@@ -643,6 +668,43 @@ def test_rouge_is_reproduced_by_a_plain_counting(a: str, b: str, n: int) -> None
         precision, recall = hits / p if p else 0.0, hits / r if r else 0.0
         expected = 2 * precision * recall / (precision + recall) if hits else 0.0
         assert got == pytest.approx(expected, abs=1e-12)
+
+
+# (text, reference, ROUGE-1, ROUGE-2, ROUGE-L): F1 of rouge-score 0.1.2, whose tokenizer was replaced by one that gives the
+# letters and digits of the NFC text in lower case, one token each (its own drops all Hangul)
+ROUGE_SCORE = [
+    ("바람이 많이 분다.", "바람이 세게 불어요.", 0.39999999999999997, 0.30769230769230765, 0.39999999999999997),
+    ("시의회가 412억 원의 이전 계획안을 부결했다.", "412억 원짜리 시청 이전 계획안이 시의회에서 부결됐다.", 0.7272727272727272, 0.5238095238095238, 0.5909090909090908),
+    ("할머니가 감자를 많이 잡수셨어요", "할망이 지실을 하영 먹었수다", 0.23076923076923075, 0.0, 0.23076923076923075),
+    ("ㅋㅋㅋㅋ 진짜 웃기다 ㅋㅋ", "진짜 웃기다 ㅋㅋㅋ", 0.8421052631578948, 0.8235294117647058, 0.7368421052631579),
+    ("The GPU costs 3만 원", "그래픽 카드(GPU)는 3만 원이다", 0.42857142857142855, 0.3076923076923077, 0.42857142857142855),
+    ("가나다라마바사아자차카타파하", "하파타카차자아사바마라다나가", 1.0, 0.0, 0.07142857142857142),
+    ("제주도는 바람이 많고 돌이 많고 여자가 많다", "바람 많고 돌 많고 여자 많은 제주도", 0.8125000000000001, 0.5333333333333333, 0.6250000000000001),
+    ("전혀 다른 문장이다", "完全 unrelated text 123", 0.0, 0.0, 0.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "reference", "one", "two", "longest"), ROUGE_SCORE)
+def test_rouge_is_that_of_rouge_score(answer: str, reference: str, one: float, two: float, longest: float) -> None:
+    """The reference implementation's numbers, to the last digit but the rounding of its two divisions."""
+    found = [overlap.rouge_n(answer, reference, 1), overlap.rouge_n(answer, reference, 2), overlap.rouge_l(answer, reference)]  # fmt: skip
+    assert found == pytest.approx([one, two, longest], abs=2e-16, rel=0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(HANGUL, HANGUL)
+def test_rouge_is_that_of_sacrebleus_counts_and_of_rapidfuzz(a: str, b: str) -> None:
+    """ROUGE-1 is sacrebleu's chrF of order 1 with β 1, ROUGE-n the F1 of the counts that its chrF is made of, ROUGE-L the
+    insert-delete similarity (2 LCS / both lengths): equal, without a tolerance where the divisions are the same."""
+    x, y = text.letters(a), text.letters(b)
+    for n in (1, 2):
+        mine, theirs, hits = CHRF._get_match_statistics(extract_all_char_ngrams(x, n)[-1], extract_all_char_ngrams(y, n)[-1])  # fmt: skip
+        expected = 2 * hits / (mine + theirs) if hits else 0.0
+        assert overlap.rouge_n(a, b, n) == expected
+    if x and y:
+        f1 = CHRF(char_order=1, word_order=0, beta=1).sentence_score(x, [y]).score / 100
+        assert overlap.rouge_n(a, b, 1) == pytest.approx(f1, abs=1e-12)
+        assert overlap.rouge_l(a, b) == pytest.approx(Indel.normalized_similarity(x, y), abs=1e-15)
 
 
 @settings(max_examples=100, deadline=None)
