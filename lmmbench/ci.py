@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lmmbench.analysis import compare as compares
-from lmmbench.analysis import evidence, sealed, views
+from lmmbench.analysis import evidence, profile, sealed, views
 from lmmbench.analysis.compare import Row
 from lmmbench.files import write_atomically
 from lmmbench.gate import Outcome, markdown
@@ -114,7 +114,7 @@ def run(
     cases = [_coverage_case(c, floor) for c in cells if c["kind"] == "pack"]
     write_junit(folder, cases)
     title = views.title("en", bool(manifest["simulated"]))
-    sheets = [*views.models(cells, "en"), *sealed.sheets(sealed.gaps([folder]), "en")]
+    sheets = [*views.models(cells, "en"), *profile.sheets(cells, "en"), *sealed.sheets(sealed.gaps([folder]), "en")]
     shown = views.markdown(sheets, f"## lmmbench run {folder.name}\n\n{title}")
     write_summary("\n".join([shown, *evidence.lines([folder], "en")]))
     for line in commands((), (f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error")):

@@ -679,11 +679,11 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
 
 def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any], folder: Path) -> None:
     from lmmbench import policy
-    from lmmbench.analysis import evidence, sealed, views
+    from lmmbench.analysis import evidence, profile, sealed, views
 
     lang = _speakable(lang)
     title = views.title(lang, bool(manifest["simulated"]))
-    sheets = [*views.models(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
+    sheets = [*views.models(cells, lang), *profile.sheets(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
     _print_sheets(sheets, title, [*evidence.lines([folder], lang), *policy.lines(lang, [manifest])])
 
 
@@ -746,7 +746,7 @@ def matrix(runs: tuple[str, ...], form: str, view: str, lang: str, results: str 
 
 def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[list[Sheet], str]:
     """A view as the text of a file's format; for a terminal its sheets and their title."""
-    from lmmbench.analysis import article, claims, sealed, views
+    from lmmbench.analysis import article, claims, profile, sealed, views
     from lmmbench.analysis import matrix as matrices
 
     if view == "claims":
@@ -759,7 +759,8 @@ def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[l
         if view == "models" and form in ("csv", "json"):
             return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else _json(cells)
         sheets = views.models(cells, lang, bool(apart)) if view == "models" else article.sheets(cells, lang)
-        sheets += sealed.sheets(sealed.gaps(folders), lang) if view == "models" else []
+        if view == "models":
+            sheets += [*profile.sheets(cells, lang), *sealed.sheets(sealed.gaps(folders), lang)]
         data = [] if view == "models" else article.data(cells)
     if form in ("csv", "json"):
         return views.sheets_csv(sheets) if form == "csv" else _json(data)

@@ -14,6 +14,12 @@ WORDS: dict[str, dict[str, str]] = {
         "conduct": "{pack}: speed, cost, conduct",
         "latency_p50": "latency\np50 s", "latency_p95": "latency\np95 s", "tokens_per_s": "output\ntoken/s", "cost_per_1k": "US$ per\n1,000",
         "hangul_per_token": "Hangul\nper token", "refused_rate": "refused\n%", "truncated_rate": "cut off\n%", "parsed_rate": "parsed\n%",
+        "conduct_note": "[ ]: Wilson's 95 % interval with clusters as the count, in whole percent, widened outwards; "
+        "latency, token/s and cost are this run's own and have none: another hour or price moves them, not other questions",
+        "relatively_better": "relatively better in", "relatively_worse": "relatively worse in",
+        "profile_title": "Each model against itself: where it stands otherwise than elsewhere",
+        "profile_note": "points from the others' mean less the model's own mean over packs [95 % interval]; said only of 5 points or more with "
+        "p < .05 after Holm over all of these cells (normal approximation); never a strength by itself, which is a label above",
         "overseas": "overseas", "domestic": "domestic",
         "simulated": "(simulated)", "region": "region",
         "vendor": "vendor", "strengths": "strengths", "weaknesses": "weaknesses", "others": "cells without a statement",
@@ -43,6 +49,12 @@ WORDS: dict[str, dict[str, str]] = {
         "conduct": "{pack}: 속도, 비용, 응답 태도",
         "latency_p50": "지연\np50 초", "latency_p95": "지연\np95 초", "tokens_per_s": "출력\n토큰/초", "cost_per_1k": "1,000문항\nUS$",
         "hangul_per_token": "토큰당\n한글", "refused_rate": "거부\n%", "truncated_rate": "잘림\n%", "parsed_rate": "답 추출\n%",
+        "conduct_note": "[ ]: 군집 수를 표본 수로 본 Wilson 95 % 신뢰구간(정수 퍼센트, 바깥쪽으로 올림·내림); "
+        "지연, 토큰/초, 비용은 이번 실행의 값이라 구간이 없음: 문항이 아니라 시간대와 가격에 따라 달라짐",
+        "relatively_better": "상대적으로 나은 칸", "relatively_worse": "상대적으로 못한 칸",
+        "profile_title": "자기 자신과의 비교: 다른 칸에서와 달리 서는 곳",
+        "profile_note": "다른 모델 평균과의 차이 − 묶음들에 걸친 자기 평균(점) [95 % 신뢰구간]; 5점 이상이고 이 칸들 모두의 "
+        "Holm 보정 p < .05인 것만(정규 근사); 그 자체로 강점은 아니며, 강점은 위의 판정뿐",
         "overseas": "해외", "domestic": "국내",
         "simulated": "(시뮬레이션)", "region": "지역",
         "vendor": "기업", "strengths": "강점", "weaknesses": "과제", "others": "판정 없는 칸",
