@@ -7,6 +7,8 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmbench import ci, gate
+from lmmbench import ci, cli, gate
 from lmmbench.analysis import compare
 from lmmbench.faults import UsageError
+from tests import simulate
 from tests.fake_server import Answer, Exchange, FakeServer, openai
 from tests.kit import lmmbench, providers_yaml, run_here, write_pack
+from tests.simulate import Model
 from tests.test_compare import Row, row, write_run
 
 N = 120
 DAY = date(2026, 11, 22)
+NIGHTS = 400
 
 
 def judged(tmp_path: Path, a: list[Row], b: list[Row], **more: Any) -> gate.Outcome:
@@ -405,3 +410,41 @@ def test_unchanged_nights_rarely_alarm(models: int, packs: int, items: int) -> N
         found = sum(gate._exit_code(a_night(rng, 1, 1, 300, drop=0.10)) == 1 for _ in range(500))
         print(f"gate, one cell of 300, 10 points worse: found on {found} of 500 nights")
         assert found > 475
+
+
+def gated_nights(cwd: Path, nights: int, **model: Any) -> Iterator[int]:
+    """Exit codes of `lmmbench gate` for one night after the other, each a published run of three models over two packs of 60,
+    against the one before, which baselines.json names with its hash. `model`: keys of the last night's first model."""
+    strata = {"p": {"s1": 30, "s2": 30}, "q": {"s1": 60}}
+    for night in range(nights + 1):
+        changed = {"sim-a": Model(**model)} if night == nights else {}
+        models = {m: Model() for m in ("sim-a", "sim-b", "sim-c")} | changed
+        folder = simulate.run(cwd, models, strata, run_id=f"night-{night}", night=night)
+        if night:
+            where = ["--baselines", str(cwd / "baselines.json"), "--results", str(folder.parent)]
+            yield cli.run_cli(["gate", folder.name, "--baseline", "nightly", "--format", "json", *where])
+        entry = json.loads(gate.entry_text("nightly", folder))
+        (cwd / "baselines.json").write_text(json.dumps({"version": 1, "baselines": entry}), encoding="utf-8")
+
+
+def test_the_gate_finds_a_bad_night_among_run_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two nights like the one before pass, a model that has lost its wits in one pack fails, by the real command on real files."""
+    assert list(gated_nights(tmp_path, 3, gap={"p": -3.0})) == [0, 0, 1]
+    verdicts = [{(r["model_b"], r["cell"]): r["verdict"] for r in json.loads((tmp_path / "results" / f"night-{n}" / "gate.json").read_bytes())["rows"] if r["tested"]} for n in (2, 3)]  # fmt: skip
+    assert [key for key, verdict in verdicts[1].items() if verdict == "regression"] == [("sim-a", "p")]
+    assert "regression" not in verdicts[0].values()
+    capsys.readouterr()
+
+
+@pytest.mark.prove
+def test_unchanged_nights_of_real_run_folders_rarely_alarm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same through files: journal, parquet, run.json, baselines.json and the command itself, 400 nights on which nothing
+    changed. The upper end of the alarm rate's 95 % interval is at most 6 %, and no night ends otherwise than in pass or alarm."""
+    from lmmbench import stats
+
+    codes = Counter(gated_nights(tmp_path, NIGHTS))
+    low, high = stats.wilson(codes[1], NIGHTS)
+    with capsys.disabled():
+        print(f"\ngate, {NIGHTS} unchanged nights through run folders, 3 models x 2 packs of 60: {codes[1]} alarm, {100 * codes[1] / NIGHTS:.2f} % [{100 * low:.2f}, {100 * high:.2f}]")  # fmt: skip
+    assert set(codes) <= {0, 1}
+    assert high <= 0.06
