@@ -443,6 +443,7 @@ def test_unchanged_nights_of_real_run_folders_rarely_alarm(tmp_path: Path, capsy
     from lmmbench import stats
 
     codes = Counter(gated_nights(tmp_path, NIGHTS))
+    capsys.readouterr()
     low, high = stats.wilson(codes[1], NIGHTS)
     with capsys.disabled():
         print(f"\ngate, {NIGHTS} unchanged nights through run folders, 3 models x 2 packs of 60: {codes[1]} alarm, {100 * codes[1] / NIGHTS:.2f} % [{100 * low:.2f}, {100 * high:.2f}]")  # fmt: skip

@@ -349,9 +349,20 @@ def matrix_of(contests: list[field.Contest], strata: int) -> list[Cell]:
         cells = [dict(c) | {"n_scored": whole.shape[1]} for c in parts[0].cells]
         rows += [("pack", f"p{n}", field.Contest(cells, whole, np.arange(whole.shape[1]), 0.25))]
         rows += [("stratum", f"p{n}/s{m}", part) for m, part in enumerate(parts)]
-    field.compare([contest for _, _, contest in rows])
+    problems = [stats.Paired(stats.against_others(c.scores)[0], c.clusters, 7 * stats.UNIT) for _, _, c in rows]
+    for (_, _, contest), found in zip(rows, stats.differences(problems, flips=19), strict=True):
+        for m, cell in enumerate(contest.cells):
+            cell |= {"diff": found.diff[m], "diff_low": found.low[m], "diff_high": found.high[m], "label": "unclear"}
     out = [
-        c | {"run_id": "r", "model": f"sim-{m}", "cell": name, "kind": kind, "profile_diff": None}
+        c
+        | {
+            "clusters": c["n_scored"],
+            "run_id": "r",
+            "model": f"sim-{m}",
+            "cell": name,
+            "kind": kind,
+            "profile_diff": None,
+        }
         for kind, name, contest in rows
         for m, c in enumerate(contest.cells)
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy.stats
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -161,13 +162,8 @@ def test_a_profile_s_error_is_that_of_independent_packs() -> None:
 
     def cell(name: str, error: float, n: int) -> Cell:
         kind = "stratum" if "/" in name else "pack"
-        return {
-            "cell": name,
-            "kind": kind,
-            "n_scored": n,
-            "diff_low": -stats.Z95 * error,
-            "diff_high": stats.Z95 * error,
-        }
+        half = stats.Z95 * error * math.sqrt(0.99)  # as a bootstrap of 100 clusters has it
+        return {"cell": name, "kind": kind, "n_scored": n, "clusters": 100, "diff_low": -half, "diff_high": half}
 
     packs = {"p": cell("p", 0.03, 100), "q": cell("q", 0.04, 100)}
     assert profile._error(packs["p"], packs) == pytest.approx(math.sqrt(0.03**2 / 4 + 0.04**2 / 4))
@@ -175,6 +171,20 @@ def test_a_profile_s_error_is_that_of_independent_packs() -> None:
     half = 0.03 * math.sqrt(2)  # two halves of equal spread: var(pack) = (v1 + v2) / 4
     by_hand = math.sqrt((3 / 4) ** 2 * half**2 + (1 / 4) ** 2 * half**2 + 0.04**2 / 4)
     assert profile._error(cell("p/half", half, 50), packs) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("df", [39, 79, 300])
+def test_a_profile_s_p_is_students(df: int) -> None:
+    """Against scipy's, as far out as Holm's correction over hundreds of cells looks."""
+    for t in (0.0, 0.5, 2.0, 3.5, 5.0):
+        assert profile.student_p(t, df) == profile.student_p(-t, df)
+        assert profile.student_p(t, df) == pytest.approx(2 * scipy.stats.t.sf(t, df), rel=1e-2)
+
+
+def test_a_pack_without_an_interval_silences_the_profile(run: Path) -> None:
+    """One cluster has no spread to read an error from; of the other cells nothing is made up."""
+    cells = [c | ({"diff_low": None, "diff_high": None, "label": "thin"} if c["cell"] == "korean-slang" else {}) for c in matrix.read(run)]  # fmt: skip
+    assert profile.leanings(cells) == []
 
 
 def test_where_nothing_stands_out_there_is_no_profile(tmp_path: Path) -> None:

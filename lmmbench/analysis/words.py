@@ -19,7 +19,7 @@ WORDS: dict[str, dict[str, str]] = {
         "relatively_better": "relatively better in", "relatively_worse": "relatively worse in",
         "profile_title": "Each model against itself: where it stands otherwise than elsewhere",
         "profile_note": "points from the others' mean less the model's own mean over packs [95 % interval]; said only of 5 points or more with "
-        "p < .05 after Holm over all of these cells (normal approximation); never a strength by itself, which is a label above",
+        "p < .05 after Holm over all of these cells (t, its error read from the intervals); never a strength by itself, which is a label above",
         "overseas": "overseas", "domestic": "domestic",
         "simulated": "(simulated)", "region": "region",
         "vendor": "vendor", "strengths": "strengths", "weaknesses": "weaknesses", "others": "cells without a statement",
@@ -54,7 +54,7 @@ WORDS: dict[str, dict[str, str]] = {
         "relatively_better": "상대적으로 나은 칸", "relatively_worse": "상대적으로 못한 칸",
         "profile_title": "자기 자신과의 비교: 다른 칸에서와 달리 서는 곳",
         "profile_note": "다른 모델 평균과의 차이 − 묶음들에 걸친 자기 평균(점) [95 % 신뢰구간]; 5점 이상이고 이 칸들 모두의 "
-        "Holm 보정 p < .05인 것만(정규 근사); 그 자체로 강점은 아니며, 강점은 위의 판정뿐",
+        "Holm 보정 p < .05인 것만(t 검정, 오차는 구간에서 읽음); 그 자체로 강점은 아니며, 강점은 위의 판정뿐",
         "overseas": "해외", "domestic": "국내",
         "simulated": "(시뮬레이션)", "region": "지역",
         "vendor": "기업", "strengths": "강점", "weaknesses": "과제", "others": "판정 없는 칸",
