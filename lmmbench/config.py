@@ -86,7 +86,11 @@ def load(path: Path) -> Config:
     for name, endpoint in config.endpoints.items():
         where = f"{path}:{lines.get(('endpoints', name), 0)}: "
         check_id(name, "endpoint", where)
-        _check_endpoint(name, endpoint, where)
+        try:
+            _check_endpoint(name, endpoint, where)
+        except UsageError as e:
+            asked = ", ".join(m for m, model in config.models.items() if model.endpoint == name)
+            raise UsageError(f"{e} (the endpoint of {asked})" if asked else str(e)) from None
     for name, can in config.capabilities.items():
         _check_capabilities(name, can, f"{path}:{lines.get(('capabilities', name), 0)}: capabilities {name!r}: ")
     seen: dict[str, str] = {}

@@ -223,9 +223,9 @@ def test_detail_is_for_those_who_know_the_word(tmp_path: Path) -> None:
 
 
 LIMITS: dict[str, tuple[MediaLimits, str]] = {
-    "type": (MediaLimits(types=("image/webp",)), "the model takes no image/png, only image/webp"),
-    "bytes": (MediaLimits(max_bytes=len(PNG) - 1), f"the model takes {len(PNG) - 1} bytes of image at most, this file has {len(PNG)}"),
-    "count": (MediaLimits(per_request=1), "the model takes 1 of image in a request, this question has 2"),
+    "type": (MediaLimits(types=("image/webp",)), "the model at endpoint 'sim' takes no image/png, only image/webp"),
+    "bytes": (MediaLimits(max_bytes=len(PNG) - 1), f"the model at endpoint 'sim' takes {len(PNG) - 1} bytes of image at most, this file has {len(PNG)}"),
+    "count": (MediaLimits(per_request=1), "the model at endpoint 'sim' takes 1 of image in a request, this question has 2"),
 }  # fmt: skip
 
 
@@ -272,10 +272,10 @@ def test_no_bytes_break_the_reading_of_sizes(data: bytes, start: bytes) -> None:
     [
         (png(500, 100), "image/png", ""),
         (png(100, 500), "image/png", ""),
-        (png(501, 100), "image/png", "the model takes images with sides from 1:5 to 5:1, this file has 501 x 100 pixels"),
+        (png(501, 100), "image/png", "takes images with sides from 1:5 to 5:1, this file has 501 x 100 pixels"),
         (png(100, 501), "image/png", "this file has 100 x 501 pixels"),
-        (png(10, 10) + b"\x00" * 20_000_000, "image/png", "the model takes 20000000 bytes of image at most"),
-        (b"GIF89a", "image/gif", "the model takes no image/gif"),
+        (png(10, 10) + b"\x00" * 20_000_000, "image/png", "takes 20000000 bytes of image at most"),
+        (b"GIF89a", "image/gif", "takes no image/gif"),
     ],
 )  # fmt: skip
 def test_hyperclovas_pictures_have_limits(row: str, data: bytes, mime: str, says: str) -> None:
@@ -301,7 +301,7 @@ def test_a_picture_too_long_is_a_status_and_is_not_sent(tmp_path: Path) -> None:
         assert len(server.history) == 1
     refused, taken = kit.rows_of(ran.folder)
     assert (ran.code, refused["status"], refused["score"], taken["status"]) == (0, "unsupported", None, "ok")
-    reason = "the model takes images with sides from 1:5 to 5:1, this file has 60 x 10 pixels"
+    reason = "the model at endpoint 'sim' takes images with sides from 1:5 to 5:1, this file has 60 x 10 pixels"
     assert refused["error"] == kit.manifest_of(ran.folder)["models"]["sim-a"]["unsupported"] == reason
     done = kit.lmmbench("score", "r", cwd=tmp_path)
     assert f"sim-a: ok 1 · unsupported 1 · unsupported: {reason}, for one; ask another model" in done.stderr
@@ -316,7 +316,7 @@ def test_what_is_past_a_models_limit_is_unsupported(name: str) -> None:
     kind = Capabilities(limits={"image": MediaLimits(("image/png",), len(PNG), 2), "audio": MediaLimits(per_request=0)})
     assert lacks_input(replace(SIM, capabilities=kind), two) == ""
     assert lacks_input(SIM, two) == ""
-    assert lacks_input(replace(SIM, inputs=("text",)), two) == "the model takes no image"
+    assert lacks_input(replace(SIM, inputs=("text",)), two) == "the model at endpoint 'sim' takes no image"
 
 
 def test_an_image_that_a_model_cannot_take_is_a_status(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_an_image_that_a_model_cannot_take_is_a_status(tmp_path: Path) -> None:
     assert ran.code == 0
     taken, refused = kit.rows_of(ran.folder)
     assert (refused["status"], refused["score"], refused["error_kind"]) == ("unsupported", None, None)
-    assert refused["error"] == "the model takes no image/jpeg, only image/png"
+    assert refused["error"] == "the model at endpoint 'sim' takes no image/jpeg, only image/png"
     assert kit.manifest_of(ran.folder)["models"]["sim-a"]["coverage"] == 1.0
     assert taken["status"] == "ok"
     told = [{"mime": "image/png", "sha256": sha256(PNG).hexdigest(), "bytes": len(PNG)}]

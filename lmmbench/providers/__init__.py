@@ -260,28 +260,33 @@ class SdkProvider(HttpProvider):
 
 def lacks_input(model: Model, request: Request) -> str:
     """Why a question's media cannot be taken by this model, "" when they can: their kind, or its known limits."""
+    lack = _lack(model, request)
+    return f"the model at endpoint {model.endpoint!r} {lack}" if lack else ""
+
+
+def _lack(model: Model, request: Request) -> str:
     kinds = [media.mime.split("/")[0] for media in request.media]
     for media, kind in zip(request.media, kinds, strict=True):
         if kind not in model.inputs:
-            return f"the model takes no {kind}"
+            return f"takes no {kind}"
         limits = model.capabilities.limits.get(kind, MediaLimits())
         if over := _over(limits, media, kind):
             return over
         if limits.per_request is not None and kinds.count(kind) > limits.per_request:
-            return f"the model takes {limits.per_request} of {kind} in a request, this question has {kinds.count(kind)}"
+            return f"takes {limits.per_request} of {kind} in a request, this question has {kinds.count(kind)}"
     return ""
 
 
 def _over(limits: MediaLimits, media: Media, kind: str) -> str:
     """Which limit one file is over, "" where none is known that it is."""
     if limits.types is not None and media.mime not in limits.types:
-        return f"the model takes no {media.mime}, only {', '.join(limits.types)}"
+        return f"takes no {media.mime}, only {', '.join(limits.types)}"
     if limits.max_bytes is not None and len(media.data) > limits.max_bytes:
-        return f"the model takes {limits.max_bytes} bytes of {kind} at most, this file has {len(media.data)}"
+        return f"takes {limits.max_bytes} bytes of {kind} at most, this file has {len(media.data)}"
     size = media_files.size(media.data, media.mime) if limits.max_ratio is not None else None
     if size and limits.max_ratio is not None and max(size) > limits.max_ratio * min(size):
         longest = f"1:{limits.max_ratio:g} to {limits.max_ratio:g}:1"
-        return f"the model takes {kind}s with sides from {longest}, this file has {size[0]} x {size[1]} pixels"
+        return f"takes {kind}s with sides from {longest}, this file has {size[0]} x {size[1]} pixels"
     return ""
 
 
