@@ -117,6 +117,7 @@ class Embedded:
         params.api_keys = [secrets.token_hex(16)]
         params.verbosity = 0
         params.warmup = False
+        params.cache_ram_mib = 0  # questions share no beginning worth keeping; by default up to 8 GiB of them are kept
         try:
             return xllamacpp.Server(params)
         except Exception as e:
