@@ -163,10 +163,10 @@ def choose_items(pack: packs.Pack, options: RunOptions) -> PlannedPack:
     """The items of a pack that are asked. Raises UsageError when none is left."""
     from lmmbench.validators import ATTESTATIONS
 
-    active = list(pack.active)
+    active = [i for i in pack.items.heads() if i.status == "active"]
     if options.min_attestation:
         allowed = ATTESTATIONS[: ATTESTATIONS.index(options.min_attestation) + 1]
-        active = [i for i in active if i.provenance.attestation in allowed]
+        active = [i for i in active if i.attestation in allowed]
     items = packs.sample(active, options.limit)
     if not items:
         raise UsageError(f"no item of the pack {pack.id!r} is left to ask; loosen --min-attestation or --limit")
@@ -233,16 +233,16 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     unknown = []
     # a server of one's own that is given a price is counted by it, as the cap will
     keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint) or p.model.price.input is not None}
-    fed = _prompt_tokens(run_plan, chosen) if keyed else []
+    fed = _prompt_tokens(run_plan, chosen) if keyed else Counter[tuple[int, int]]()
     for model_id, planned in keyed.items():
-        costs = []
-        for prompt, answer in fed:
+        shares[model_id] = 0.0
+        for (prompt, answer), times in fed.items():
             out = planned.model.most_output(answer)
-            tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
-            costs.append(money.worst(prompt, out, planned.model.price))
-        if any(c is None for c in costs):
-            unknown.append(model_id)
-        shares[model_id] = sum(c for c in costs if c is not None)
+            tokens_in, tokens_out = tokens_in + times * prompt, tokens_out + times * out
+            cost = money.worst(prompt, out, planned.model.price)
+            shares[model_id] += times * (cost or 0.0)
+            if cost is None and model_id not in unknown:
+                unknown.append(model_id)
     asks = run_plan.asks * len(run_plan.models)
     return Estimate(
         asks,
@@ -256,16 +256,14 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
     )
 
 
-def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[int, int]]:
-    """(prompt tokens, answer cap) of every planned ask of one model."""
-    out = []
+def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> Counter[tuple[int, int]]:
+    """How many asks of one model have so many (prompt tokens, answer cap)."""
+    found: Counter[tuple[int, int]] = Counter()
     for pack in chosen:
-        wanted = set(run_plan.packs[pack.id].items)
-        for item in pack.items:
-            if item.id in wanted:
-                request = packs.request(pack, item, 0, seed=0, shuffled=False)
-                out += [(money.input_tokens(request), request.max_output_tokens)] * run_plan.repeats
-    return out
+        for item in pack.items.of(run_plan.packs[pack.id].items):
+            request = packs.request(pack, item, 0, seed=0, shuffled=False)
+            found[money.input_tokens(request), request.max_output_tokens] += run_plan.repeats
+    return found
 
 
 def estimate_text(e: Estimate) -> str:
@@ -347,8 +345,6 @@ async def _execute(
     from lmmbench.progress import watch
     from lmmbench.providers import make
 
-    answered = found.answered()
-    before = Counter(key[0] for key in answered)
     gates: dict[str, Gate] = {}
     lanes = []
     async with Sender() as sender:
@@ -359,7 +355,7 @@ async def _execute(
             gate = gates.setdefault(planned.model.endpoint, Gate(endpoint))
             provider: Provider = make(planned.model, planned.model.endpoint, endpoint, sender)
             todo = runner.pending(
-                chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
+                chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, found.answered,
                 repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
                 stream=run_plan.stream,
             )  # fmt: skip
@@ -371,7 +367,7 @@ async def _execute(
                     gate,
                     todo,
                     run_plan.asks,
-                    answered_before=before[model_id],
+                    answered_before=found.answers_of(model_id),
                     said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
                     cut=len(found.cut.get(model_id, ())),
                 )
@@ -462,9 +458,9 @@ def publish(
     (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
-    items = results.items_of(folder, run_plan, chosen)
     found = found or results.index(folder, run_plan)
-    counts, scored = results.publish_models(folder, run_plan, items, found)
+    asked = results.Asked(folder, run_plan, chosen)
+    counts, scored = results.publish_models(folder, run_plan, asked, found)
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())

@@ -15,7 +15,9 @@ from lmmbench.types import Item
 
 def check_pack(pack: packs.Pack) -> list[str]:
     """Everything that is wrong with a pack, as sentences with the item's id."""
-    found = [f"{p.item_id + ': ' if p.item_id else ''}{p.rule}: {p.text}" for p in validators.problems(pack.items)]
+    found = [
+        f"{p.item_id + ': ' if p.item_id else ''}{p.rule}: {p.text}" for p in validators.problems(list(pack.items))
+    ]
     if any(": gold: " in text for text in found):
         return found
     for item in pack.active:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,24 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(_source(path)).read(columns=columns)
+
+
+def read_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
+    """The columns of a parquet file as lists, so many rows at a time."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(_source(path)).iter_batches(rows, columns=list(columns)):
+        yield {name: _values(batch.column(name)) for name in columns}
+
+
+def _values(column: Any) -> list[Any]:
+    """A column as a list. A list of texts is cut from all its texts: pyarrow makes an object of each list, for long."""
+    import pyarrow as pa
+
+    if not pa.types.is_list(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    texts, ends = iter(column.flatten().to_pylist()), column.offsets.to_pylist()
+    return [list(islice(texts, b - a)) for a, b in pairwise(ends)]
 
 
 def _source(path: Path) -> Any:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from lmmbench.canon import sha256
 from lmmbench.config import check_id
-from lmmbench.doors import decode, decode_line, nearest, read_text, read_yaml
+from lmmbench.doors import decode, decode_line, nearest, read_lines, read_text, read_yaml
 from lmmbench.faults import UsageError
 from lmmbench.media import flaw
 from lmmbench.prompts import LETTERS, lettered, option_order, render, slots
@@ -64,12 +67,85 @@ class Card:
         return self.scorers.get(item_type, self.scorer)
 
 
+class Head(NamedTuple):
+    """What choosing needs of an item."""
+
+    id: str
+    stratum: str
+    attestation: str
+    status: str
+
+
+class Items:
+    """The items of a pack, each read from items.jsonl whenever it is asked for.
+
+    Kept of an item are its head and where its line stands: 120 bytes, where the item itself takes 4,000. A line that is
+    not the one that was checked when the pack was loaded is refused, so that nothing else is ever asked or graded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.ids: list[str] = []
+        self._strata: list[str] = []
+        self._attestations: list[str] = []
+        self._statuses: list[str] = []
+        self._offsets = array("q")
+        self._sums = array("I")
+
+    def add(self, item: Item, offset: int, line: bytes) -> None:
+        """Take in the item whose line, without its line break, stands at `offset`."""
+        self.ids.append(item.id)
+        self._strata.append(sys.intern(item.stratum))
+        self._attestations.append(sys.intern(item.provenance.attestation))
+        self._statuses.append(sys.intern(item.status))
+        self._offsets.append(offset)
+        self._sums.append(zlib.crc32(line))
+
+    def heads(self) -> Iterator[Head]:
+        return map(Head._make, zip(self.ids, self._strata, self._attestations, self._statuses, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._read(range(len(self)))
+
+    def __getitem__(self, number: int) -> Item:
+        return next(self._read((range(len(self))[number],)))
+
+    def of(self, ids: Iterable[str]) -> Iterator[Item]:
+        """The items of these ids, which are in the pack's order. Raises UsageError for one that is not."""
+        return self._read(self._numbers(ids))
+
+    def _numbers(self, ids: Iterable[str]) -> Iterator[int]:
+        number = -1
+        for item_id in ids:
+            try:
+                number = self.ids.index(item_id, number + 1)
+            except ValueError:
+                raise UsageError(
+                    f"{self._path}: the plan's item {item_id!r} is not there in its place; restore the plan and the pack"
+                ) from None
+            yield number
+
+    def _read(self, numbers: Iterable[int]) -> Iterator[Item]:
+        with self._path.open("rb") as f:
+            for number in numbers:
+                f.seek(self._offsets[number])
+                line = f.readline().removesuffix(b"\n")
+                if zlib.crc32(line) != self._sums[number]:
+                    raise UsageError(
+                        f"{self._path} has changed while it was in use; restore it, then finish with --resume latest"
+                    )
+                yield decode_line(Item, line, self._path, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Pack:
     """A card with its items, the folder, and the SHA-256 over card and items that a run records."""
 
     card: Card
-    items: tuple[Item, ...]
+    items: Items
     folder: Path
     sha: str
 
@@ -91,41 +167,57 @@ def load(folder: Path) -> Pack:
     _check_card(card, f"{card_path}: ")
     if card.id != folder.name:
         raise UsageError(f"{card_path}: id {card.id!r} is not the folder's name {folder.name!r}; make them the same")
-    text = read_text(items_path)
-    actual = sha256(text)
-    if actual != card.items_sha256:
-        raise UsageError(
-            f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {card.items_sha256[:12] or 'nothing'}…; "
-            f"if you changed it on purpose, run: lmmbench check --write-hash {card.id} --tasks-dir {folder.parent}"
-        )
-    items = _items(text, items_path, card)
-    for item in items:
-        check_media(folder, item)
+    items, actual = _items(items_path, card)
     return Pack(card, items, folder, sha256(read_text(card_path) + actual))
 
 
-def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
-    items: list[Item] = []
+def _items(path: Path, card: Card) -> tuple[Items, str]:
+    """The checked items, and the file's SHA-256. That the file is not the card's is said before what is wrong in it."""
+    items, digest = Items(path), hashlib.sha256()
     seen: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+    wrong: UsageError | None = None
+    for number, offset, line, text in read_lines(path, digest):
+        if wrong or not text.strip():
             continue
-        if not unicodedata.is_normalized("NFC", line):
-            raise UsageError(f"{path}:{number}: the line is not in Unicode NFC; normalise the file to NFC")
-        item = decode_line(Item, line, path, number)
-        check_id(item.id, "item", f"{path}:{number}: ")
-        if item.id in seen:
-            raise UsageError(
-                f"{path}:{number}: the id {item.id!r} stands already on line {seen[item.id]}; ids are unique"
-            )
-        seen[item.id] = number
-        _check_answerable(item, f"{path}:{number}: ")
-        _check_slots(card, item, f"{path}:{number}: ")
-        _check_scorer(card, item, f"{path}:{number}: ")
-        items.append(item)
+        try:
+            item = _checked(card, path, number, text)
+            if item.id in seen:
+                raise UsageError(
+                    f"{path}:{number}: the id {item.id!r} stands already on line {seen[item.id]}; ids are unique"
+                )
+            check_media(path.parent, item)
+        except UsageError as e:
+            wrong = e
+        else:
+            seen[item.id] = number
+            items.add(item, offset, line)
+    _check_hash(path, card, digest.hexdigest())
+    if wrong:
+        raise wrong
     if not items:
         raise UsageError(f"{path}: holds no item; add at least one line")
-    return tuple(items)
+    return items, digest.hexdigest()
+
+
+def _check_hash(path: Path, card: Card, actual: str) -> None:
+    if actual != card.items_sha256:
+        raise UsageError(
+            f"{path}: its SHA-256 is {actual[:12]}…, the card says {card.items_sha256[:12] or 'nothing'}…; "
+            f"if you changed it on purpose, run: lmmbench check --write-hash {card.id} --tasks-dir {path.parent.parent}"
+        )
+
+
+def _checked(card: Card, path: Path, number: int, text: str) -> Item:
+    """The item of a line. Raises UsageError where it could not be asked or graded."""
+    where = f"{path}:{number}: "
+    if not unicodedata.is_normalized("NFC", text):
+        raise UsageError(f"{where}the line is not in Unicode NFC; normalise the file to NFC")
+    item = decode_line(Item, text, path, number)
+    check_id(item.id, "item", where)
+    _check_answerable(item, where)
+    _check_slots(card, item, where)
+    _check_scorer(card, item, where)
+    return item
 
 
 def _check_answerable(item: Item, where: str) -> None:
@@ -229,12 +321,15 @@ def select(names: str, tasks_dir: Path) -> list[Pack]:
     return list(loaded.values())
 
 
-def sample(items: Sequence[Item], limit: int | None) -> list[Item]:
+Chosen = TypeVar("Chosen", Head, Item)
+
+
+def sample(items: Sequence[Chosen], limit: int | None) -> list[Chosen]:
     """At most `limit` items: round-robin over strata, within a stratum by SHA-256 of the item's id, so that nights
     pair and a smaller sample is a subset of a larger one. The result keeps the order of the pack."""
     if limit is None or limit >= len(items):
         return list(items)
-    by_stratum: dict[str, list[Item]] = {}
+    by_stratum: dict[str, list[Chosen]] = {}
     for item in sorted(items, key=lambda i: hashlib.sha256(i.id.encode()).digest()):
         by_stratum.setdefault(item.stratum, []).append(item)
     queues = [by_stratum[s] for s in sorted(by_stratum)]

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import statistics
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from lmmbench import __version__, alarms, money, packs, policy
 from lmmbench import journal as journals
-from lmmbench.canon import sha256
+from lmmbench.canon import file_sha256
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import read_parquet, without_surrogates, write_atomically, write_columns
+from lmmbench.files import read_batches, without_surrogates, write_atomically, write_columns
 from lmmbench.journal import Record
 from lmmbench.plan import Plan, PlannedPack
 from lmmbench.scorers import Grade, scorer
@@ -116,19 +118,36 @@ def item_schema() -> Any:
 # --- the items ---------------------------------------------------------------------------------------
 
 
-ItemKey = tuple[str, str]
-"""(pack, item)."""
+Row = TypeVar("Row")
 Columns = dict[str, list[Any]]
 Ask = tuple[PlannedPack, Item, int]
 """(pack, item, trial)."""
 
 
-def items_of(folder: Path, plan: Plan, chosen: Sequence[packs.Pack] | None) -> dict[ItemKey, Item]:
-    """The run's items: those of the packs where they are at hand, else from items.parquet."""
-    if chosen is None:
-        return dict(_read_items(folder / "items.parquet"))
-    wanted = {(p, i) for p, planned in plan.packs.items() for i in planned.items}
-    return {(p.id, i.id): i for p in chosen for i in p.items if (p.id, i.id) in wanted}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The run's items in the plan's order, each with its pack, read whenever they are gone through: from the packs where
+    they are at hand, else from items.parquet."""
+
+    folder: Path
+    plan: Plan
+    chosen: Sequence[packs.Pack] | None = None
+
+    def __iter__(self) -> Iterator[tuple[PlannedPack, Item]]:
+        planned = ((pack, item_id) for pack in self.plan.packs.values() for item_id in pack.items)
+        for (pack, item_id), item in zip(planned, self._items(), strict=True):
+            if item.id != item_id:
+                raise UsageError(
+                    f"{self.folder / 'items.parquet'} is not of this plan: it has {item.id!r} where {item_id!r} is planned; "
+                    "restore the run's folder from a copy"
+                )
+            yield pack, item
+
+    def _items(self) -> Iterator[Item]:
+        if self.chosen is None:
+            return _read_items(self.folder / "items.parquet")
+        by_id = {pack.id: pack for pack in self.chosen}
+        return chain.from_iterable(by_id[name].items.of(pack.items) for name, pack in self.plan.packs.items())
 
 
 def planned_packs(plan: Plan, tasks_dir: Path | None) -> list[packs.Pack]:
@@ -157,24 +176,41 @@ def planned_packs(plan: Plan, tasks_dir: Path | None) -> list[packs.Pack]:
     return chosen
 
 
-def _read_items(path: Path) -> Iterator[tuple[ItemKey, Item]]:
-    for row in read_parquet(path).to_pylist():
-        provenance = Provenance("", "", row["claim"] or "", (), row["attestation"])
-        yield (row["pack"], row["item_id"]), Item(
-            id=row["item_id"], stratum=row["stratum"], type=row["type"], cluster_id=row["cluster_id"],
-            fields=json.loads(row["fields_json"]), options=tuple(row["options"]), targets=tuple(row["targets"]),
-            params=json.loads(row["params_json"]), tags=tuple(row["tags"]), provenance=provenance,
-        )  # fmt: skip
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+_SCORED_BY = (
+    "item_id", "stratum", "type", "cluster_id", "fields_json", "options", "targets", "params_json", "tags", "attestation",
+    "claim",
+)  # fmt: skip
+
+
+def _read_items(path: Path) -> Iterator[Item]:
+    for columns in read_batches(path, _SCORED_BY, BATCH):
+        for item_id, stratum, kind, cluster, fields, options, targets, params, tags, attestation, claim in zip(
+            *(columns[name] for name in _SCORED_BY), strict=True
+        ):
+            yield Item(
+                id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=json.loads(fields), options=tuple(options),
+                targets=tuple(targets), params=json.loads(params), tags=tuple(tags),
+                provenance=Provenance("", "", claim or "", (), attestation),
+            )  # fmt: skip
 
 
 def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
     """Write items.parquet: each question as rendered with its options as written, and all that scoring needs."""
-    by_id = {(p.id, i.id): i for p in chosen for i in p.items}
-    asked = [(p.card, by_id[p.id, item_id]) for p in chosen for item_id in plan.packs[p.id].items]
-    items = [item for _, item in asked]
-    shown = [packs.texts(card, item, range(1, len(item.options) + 1)) for card, item in asked]
-    columns: Columns = {
-        "pack": [card.id for card, _ in asked], "pack_version": [card.version for card, _ in asked],
+    columns = map(_item_columns, _batches(Asked(folder, plan, chosen)))
+    write_columns(folder / "items.parquet", item_schema(), columns, {"schema_version": SCHEMA_VERSION})
+
+
+def _item_columns(asked: Sequence[tuple[PlannedPack, Item]]) -> Columns:
+    items, cards = [item for _, item in asked], [pack.card for pack, _ in asked]
+    shown = [packs.texts(pack.card, item, range(1, len(item.options) + 1)) for pack, item in asked]
+    return {
+        "pack": [card.id for card in cards], "pack_version": [card.version for card in cards],
         "item_id": [i.id for i in items], "stratum": [i.stratum for i in items], "type": [i.type for i in items],
         "cluster_id": [i.cluster_id for i in items], "system": [system for system, _ in shown],
         "question": [user for _, user in shown], "fields_json": [_json(i.fields) for i in items],
@@ -182,35 +218,46 @@ def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> Non
         "params_json": [_json(i.params) for i in items],
         "media_json": [_json([{"path": m.path, "mime": m.mime, "sha256": m.sha256} for m in i.media]) for i in items],
         "tags": [i.tags for i in items], "attestation": [i.provenance.attestation for i in items],
-        "claim": [i.provenance.claim for i in items], "chance": [packs.chance(card, item) for card, item in asked],
+        "claim": [i.provenance.claim for i in items], "chance": list(map(packs.chance, cards, items)),
     }  # fmt: skip
-    write_columns(folder / "items.parquet", item_schema(), [columns], {"schema_version": SCHEMA_VERSION})
 
 
 # --- the journal, indexed ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class Outcome:
-    """Where an ask's deciding record stands, and what its history adds."""
+class Outcomes:
+    """What the journals say of one model's asks: an entry of 28 bytes for each planned ask, in the plan's order.
 
-    path: Path | None = None
-    offset: int = -1
-    rank: int = 0
-    attempts: int = 0
-    open_intents: int = 0
-    maybe_billed: bool = False
-    worst_usd: float = 0.0
+    `rank`: 3 where an answer decides, 2 where the last failure does, 0 where nothing does. The deciding record stands at
+    `offset` of the journal that `Index.journals` numbers so. `open_intents`: sends of which nothing is known.
+    """
+
+    rank: array[int]
+    journal: array[int]
+    offset: array[int]
+    attempts: array[int]
+    open_intents: array[int]
+    maybe_billed: array[int]
+    worst_usd: array[float]
 
 
-_NEVER_ASKED = Outcome()
+def _no_outcomes(asks: int) -> Outcomes:
+    def zeros(code: str) -> array[Any]:
+        return array(code, bytes(asks * array(code).itemsize))
+
+    return Outcomes(*map(zeros, "bHqIIbd"))
 
 
 @dataclass(slots=True)
 class Index:
-    """All journals of a run, read once."""
+    """All journals of a run, read once. `places`: of each pack's items, where its first trial stands among a model's
+    planned asks."""
 
-    outcomes: dict[AskKey, Outcome] = field(default_factory=dict)
+    places: dict[str, dict[str, int]]
+    repeats: int
+    outcomes: dict[str, Outcomes]
+    journals: dict[Path, int] = field(default_factory=dict)
     end: Record = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     spent_usd: float = 0.0
@@ -222,17 +269,39 @@ class Index:
     said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
-    ttft: dict[str, list[float]] = field(default_factory=dict)
+    ttft: dict[str, array[float]] = field(default_factory=dict)
 
-    def answered(self) -> set[AskKey]:
-        """Asks that are never sent again: ok, truncated, refused or unsupported."""
-        return {key for key, outcome in self.outcomes.items() if outcome.rank == 3}
+    def place(self, pack: str, item: str, trial: int) -> int | None:
+        """Where this ask stands among a model's; None for one that is not planned."""
+        first = self.places.get(pack, {}).get(item)
+        return None if first is None or not 0 <= trial < self.repeats else first + trial
+
+    def answered(self, key: AskKey) -> bool:
+        """Whether this ask is never sent again: ok, truncated, refused or unsupported."""
+        model, pack, item, trial = key
+        place = self.place(pack, item, trial)
+        return place is not None and self.outcomes[model].rank[place] == 3
+
+    def answers_of(self, model: str) -> int:
+        """How many of a model's asks are never sent again."""
+        return self.outcomes[model].rank.count(3)
+
+
+def _no_records(plan: Plan) -> Index:
+    places: dict[str, dict[str, int]] = {}
+    start = 0
+    for pack_id, pack in plan.packs.items():
+        stop = start + plan.repeats * len(pack.items)
+        places[pack_id] = dict(zip(pack.items, range(start, stop, plan.repeats), strict=True))
+        start = stop
+    return Index(places, plan.repeats, {model_id: _no_outcomes(plan.asks) for model_id in plan.models})
 
 
 def index(folder: Path, plan: Plan) -> Index:
     """Read every journal. The first whole answer of an ask decides; else its last failure does."""
-    found = Index()
+    found = _no_records(plan)
     for path in sorted((folder / "journal").glob("*.jsonl")):
+        found.journals[path] = len(found.journals)
         for offset, record in journals.read(path):
             if record is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
@@ -251,38 +320,44 @@ def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> N
 
 
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
-    key = (record["model"], record["pack"], record["item"], record["trial"])
-    outcome = found.outcomes.get(key) or found.outcomes.setdefault(key, Outcome())
-    if record["t"] == "intent":
-        outcome.attempts += 1
-        outcome.open_intents += 1
-        # for the cap, an ask is taken at its worst until its outcome says otherwise
-        outcome.worst_usd = record.get("worst", 0.0)
-        found.spent_usd += outcome.worst_usd
+    told, at = found.outcomes[record["model"]], found.place(record["pack"], record["item"], record["trial"])
+    if at is None:
         return
-    outcome.open_intents = max(0, outcome.open_intents - 1)
-    outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
+    if record["t"] == "intent":
+        told.attempts[at] += 1
+        told.open_intents[at] += 1
+        # for the cap, an ask is taken at its worst until its outcome says otherwise
+        told.worst_usd[at] = record.get("worst", 0.0)
+        found.spent_usd += told.worst_usd[at]
+        return
+    told.open_intents[at] = max(0, told.open_intents[at] - 1)
+    told.maybe_billed[at] |= bool(record.get("billed"))
     if record["t"] == "fail" and not record.get("billed"):
-        found.spent_usd -= outcome.worst_usd
+        found.spent_usd -= told.worst_usd[at]
     _tally(found.unknown_finish, record, "unknown_finish")
     if record["t"] == "done" and record["status"] != "unsupported":
         usage = _usage(record)
-        _count_cost(found, outcome, _cost(plan, record, usage), usage)
+        _count_cost(found, told.worst_usd[at], _cost(plan, record, usage), usage)
     rank = {"done": 3, "fail": 2}[record["t"]]
     # a refusal by policy comes as a fault, and is an answer all the same
     status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
     rank = 3 if status == "refused" else rank
-    if rank > outcome.rank or (rank == outcome.rank == 2):
-        outcome.path, outcome.offset, outcome.rank = path, offset, rank
-        _tally(found.service_tiers, record, "service_tier")
-        if dropped := record.get("dropped"):
-            found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
-        for what, models in found.said.items():
-            _tally(models, record, what)
-        if record.get("ttft_s") is not None:
-            found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
-        if record.get("cut"):
-            found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
+    if rank > told.rank[at] or (rank == told.rank[at] == 2):
+        told.journal[at], told.offset[at], told.rank[at] = found.journals[path], offset, rank
+        _note_words(found, record)
+
+
+def _note_words(found: Index, record: Record) -> None:
+    """What a deciding record says of who answered, and how."""
+    _tally(found.service_tiers, record, "service_tier")
+    if dropped := record.get("dropped"):
+        found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
+    for what, models in found.said.items():
+        _tally(models, record, what)
+    if record.get("ttft_s") is not None:
+        found.ttft.setdefault(record["model"], array("d")).append(record["ttft_s"])
+    if record.get("cut"):
+        found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
 
 
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
@@ -291,12 +366,12 @@ def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
         tallies.setdefault(record["model"], Counter())[word] += 1
 
 
-def _count_cost(found: Index, outcome: Outcome, cost: float | None, usage: Usage) -> None:
+def _count_cost(found: Index, worst: float, cost: float | None, usage: Usage) -> None:
     """An unknown cost makes the run's cost unknown; for the cap it stays at its worst."""
     if cost is None:
         found.cost_usd = None
     else:
-        found.spent_usd += cost - outcome.worst_usd
+        found.spent_usd += cost - worst
         found.cost_usd = None if found.cost_usd is None else found.cost_usd + cost
     for name, count in (("input", usage.input), ("output", usage.output)):
         if count is not None:
@@ -317,23 +392,20 @@ def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
 
 
 def publish_models(
-    folder: Path, plan: Plan, items: Mapping[ItemKey, Item], found: Index
+    folder: Path, plan: Plan, asked: Asked, found: Index
 ) -> tuple[dict[str, Counter[str]], Counter[str]]:
     """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns, for each model,
     the counts by status and the number of scored rows."""
     (folder / "models").mkdir(exist_ok=True)
-    handles = {path: path.open("rb") for path in {o.path for o in found.outcomes.values() if o.path}}
     counts: dict[str, Counter[str]] = {}
     scored: Counter[str] = Counter()
-    try:
+    with ExitStack() as stack:
+        journals = [stack.enter_context(path.open("rb")) for path in found.journals]
         for model_id in plan.models:
             counts[model_id] = Counter()
-            writing = _columns_of(plan, items, found, model_id, handles, counts[model_id], scored)
+            writing = _columns_of(plan, asked, found, model_id, journals, counts[model_id], scored)
             path = folder / "models" / f"{model_id}.parquet"
             write_columns(path, row_schema(), writing, _constant(plan, model_id))
-    finally:
-        for handle in handles.values():
-            handle.close()
     return counts, scored
 
 
@@ -349,67 +421,65 @@ def _constant(plan: Plan, model_id: str) -> Record:
 
 def _columns_of(
     plan: Plan,
-    items: Mapping[ItemKey, Item],
+    asked: Asked,
     found: Index,
     model_id: str,
-    handles: Mapping[Path, IO[bytes]],
+    journals: Sequence[IO[bytes]],
     counts: Counter[str],
     scored: Counter[str],
 ) -> Iterator[Columns]:
     """A model's rows in batches of columns; counts them by status, and those that are scored."""
-    asks = _asks(plan, items)
-    while batch := list(islice(asks, BATCH)):
-        columns = _columns(plan, batch, found, model_id, handles)
+    first = 0
+    for batch in _batches((pack, item, trial) for pack, item in asked for trial in range(plan.repeats)):
+        columns = _columns(plan, batch, found, model_id, first, journals)
         counts.update(columns["status"])
         scored[model_id] += sum(score is not None for score in columns["score"])
+        first += len(batch)
         yield columns
 
 
-def _asks(plan: Plan, items: Mapping[ItemKey, Item]) -> Iterator[Ask]:
-    for pack_id, pack in plan.packs.items():
-        for item_id in pack.items:
-            for trial in range(plan.repeats):
-                yield pack, items[pack_id, item_id], trial
-
-
 def _columns(
-    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, handles: Mapping[Path, IO[bytes]]
+    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, first: int, journals: Sequence[IO[bytes]]
 ) -> Columns:
-    """The rows of these asks, as columns."""
-    outcomes = [found.outcomes.get((model_id, p.card.id, i.id, trial), _NEVER_ASKED) for p, i, trial in asks]
+    """The rows of these asks, the first of which stands at `first` among the model's, as columns."""
+    told, here = found.outcomes[model_id], slice(first, first + len(asks))
     said = [
-        _outcome_columns(plan, pack.card, item, outcome, found, model_id, handles)
-        for (pack, item, _), outcome in zip(asks, outcomes, strict=True)
+        _outcome_columns(plan, pack.card, item, _record(told, at, journals) or _skipped(found, model_id))
+        for at, (pack, item, _) in enumerate(asks, first)
     ]
     planned: Columns = {
         "pack": [p.card.id for p, _, _ in asks], "pack_version": [p.card.version for p, _, _ in asks],
         "pack_sha": [p.sha for p, _, _ in asks], "stratum": [i.stratum for _, i, _ in asks],
         "type": [i.type for _, i, _ in asks], "item_id": [i.id for _, i, _ in asks],
         "cluster_id": [i.cluster_id for _, i, _ in asks], "trial": [trial for _, _, trial in asks],
-        "attempts": [o.attempts for o in outcomes],
-        "maybe_billed": [o.maybe_billed or o.open_intents > 0 for o in outcomes],
+        "attempts": told.attempts[here].tolist(),
+        "maybe_billed": list(map(any, zip(told.maybe_billed[here], told.open_intents[here], strict=True))),
     }  # fmt: skip
     columns = {name: [row.get(name) for row in said] for name in _TEXT if name not in planned} | planned
     return columns | {name: _json_texts(values) for name, values in columns.items() if name.endswith("_json")}
 
 
-def _outcome_columns(
-    plan: Plan,
-    card: packs.Card,
-    item: Item,
-    outcome: Outcome,
-    found: Index,
-    model_id: str,
-    handles: Mapping[Path, IO[bytes]],
-) -> Record:
-    """What the deciding record says; an ask without one is `skipped`, with the reason why the run ended."""
-    if outcome.path is None:
-        stopped = found.end.get("stopped", {}).get(model_id)
-        reason = stopped.split(":")[0] if stopped else found.end.get("reason") or "interrupted"
-        return {"status": "skipped", "error_kind": reason, "error": stopped}
-    handle = handles[outcome.path]
-    handle.seek(outcome.offset)
-    record = json.loads(handle.readline().decode("ascii"))
+def _record(told: Outcomes, at: int, journals: Sequence[IO[bytes]]) -> Record | None:
+    """The record that decides an ask; None where there is none."""
+    if not told.rank[at]:
+        return None
+    journal = journals[told.journal[at]]
+    journal.seek(told.offset[at])
+    record: Record = json.loads(journal.readline().decode("ascii"))
+    return record
+
+
+def _skipped(found: Index, model_id: str) -> Record:
+    """In place of a record of an ask that has none: why the run ended."""
+    stopped = found.end.get("stopped", {}).get(model_id)
+    reason = stopped.split(":")[0] if stopped else found.end.get("reason") or "interrupted"
+    return {"t": "skipped", "kind": reason, "error": stopped}
+
+
+def _outcome_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
+    """What the deciding record says."""
+    if record["t"] == "skipped":
+        return {"status": "skipped", "error_kind": record["kind"], "error": record["error"]}
     if record["t"] == "fail":
         rule = FAULTS.get(record["kind"])
         columns = {
@@ -513,7 +583,7 @@ def publish_manifest(
         "unknown_finish": {m: dict(sorted(words.items())) for m, words in sorted(found.unknown_finish.items())},
         "alarms": alarms.alarms(found.said, found.cut),
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": found.end.get("at"),
-        "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
+        "files": {str(p.relative_to(folder).as_posix()): file_sha256(p) for p in files},
     }  # fmt: skip
     text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))
     write_atomically(folder / "run.json", text.encode() + b"\n")

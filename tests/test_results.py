@@ -445,7 +445,7 @@ def test_any_history_gives_one_status_for_every_ask(
     write_journal(folder, records)
     run_plan = plan.load(small)
     counts, _ = results.publish_models(
-        folder, run_plan, results.items_of(small, run_plan, None), results.index(folder, run_plan)
+        folder, run_plan, results.Asked(small, run_plan), results.index(folder, run_plan)
     )
     rows = by_item(folder)
     assert counts["sim-a"] == Counter(r["status"] for r in rows.values())
