@@ -331,10 +331,14 @@ def execute(
     path = folder / "journal" / "main.jsonl"
     writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
     found = results.index(folder, run_plan)
-    # thousands of live tasks and records are no garbage: the collector need not look at them again and again
+    _collect_less()
+    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+
+
+def _collect_less() -> None:
+    """Thousands of live tasks, records and rows are no garbage: the collector need not look at them again and again."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
 
 
 async def _execute(
@@ -454,6 +458,7 @@ def publish(
     from lmmbench import results
     from lmmbench.analysis import matrix
 
+    _collect_less()
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
     (folder / "run.json").unlink(missing_ok=True)
     if not (folder / "items.parquet").is_file():

@@ -71,6 +71,8 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
 
     known = _bits([v is not None for v in values])
     if pa.types.is_string(kind):
+        if len(values) > 1 and values.count(values[0]) == len(values):
+            return pa.repeat(_column(values[:1], kind)[0], len(values))
         texts = _utf8(values)
         return pa.Array.from_buffers(kind, len(texts), [known, _ends(texts), pa.py_buffer(b"".join(texts))])
     if pa.types.is_list(kind):

@@ -21,7 +21,7 @@ from typing import IO, Any, TypeVar
 
 from lmmbench import __version__, alarms, money, packs, policy
 from lmmbench import journal as journals
-from lmmbench.canon import file_sha256
+from lmmbench.canon import file_sha256, read_json
 from lmmbench.faults import FAULTS, UsageError
 from lmmbench.files import read_batches, without_surrogates, write_atomically, write_columns
 from lmmbench.journal import Record
@@ -194,8 +194,8 @@ def _read_items(path: Path) -> Iterator[Item]:
             *(columns[name] for name in _SCORED_BY), strict=True
         ):
             yield Item(
-                id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=json.loads(fields), options=tuple(options),
-                targets=tuple(targets), params=json.loads(params), tags=tuple(tags),
+                id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=read_json(fields.encode()), options=tuple(options),
+                targets=tuple(targets), params=read_json(params.encode()), tags=tuple(tags),
                 provenance=Provenance("", "", claim or "", (), attestation),
             )  # fmt: skip
 
@@ -363,7 +363,7 @@ def _note_words(found: Index, record: Record) -> None:
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
     """Count a vendor's own word for its model, where it said one."""
     if word := record.get(name):
-        tallies.setdefault(record["model"], Counter())[word] += 1
+        (tallies.get(record["model"]) or tallies.setdefault(record["model"], Counter()))[word] += 1
 
 
 def _count_cost(found: Index, worst: float, cost: float | None, usage: Usage) -> None:
@@ -400,10 +400,10 @@ def publish_models(
     counts: dict[str, Counter[str]] = {}
     scored: Counter[str] = Counter()
     with ExitStack() as stack:
-        journals = [stack.enter_context(path.open("rb")) for path in found.journals]
+        files = [stack.enter_context(path.open("rb")) for path in found.journals]
         for model_id in plan.models:
             counts[model_id] = Counter()
-            writing = _columns_of(plan, asked, found, model_id, journals, counts[model_id], scored)
+            writing = _columns_of(plan, asked, found, model_id, files, counts[model_id], scored)
             path = folder / "models" / f"{model_id}.parquet"
             write_columns(path, row_schema(), writing, _constant(plan, model_id))
     return counts, scored
@@ -424,14 +424,14 @@ def _columns_of(
     asked: Asked,
     found: Index,
     model_id: str,
-    journals: Sequence[IO[bytes]],
+    files: Sequence[IO[bytes]],
     counts: Counter[str],
     scored: Counter[str],
 ) -> Iterator[Columns]:
     """A model's rows in batches of columns; counts them by status, and those that are scored."""
     first = 0
     for batch in _batches((pack, item, trial) for pack, item in asked for trial in range(plan.repeats)):
-        columns = _columns(plan, batch, found, model_id, first, journals)
+        columns = _columns(plan, batch, found, model_id, first, files)
         counts.update(columns["status"])
         scored[model_id] += sum(score is not None for score in columns["score"])
         first += len(batch)
@@ -439,14 +439,14 @@ def _columns_of(
 
 
 def _columns(
-    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, first: int, journals: Sequence[IO[bytes]]
+    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, first: int, files: Sequence[IO[bytes]]
 ) -> Columns:
     """The rows of these asks, the first of which stands at `first` among the model's, as columns."""
     told, here = found.outcomes[model_id], slice(first, first + len(asks))
-    said = [
-        _outcome_columns(plan, pack.card, item, _record(told, at, journals) or _skipped(found, model_id))
+    said = (
+        _outcome_columns(plan, pack.card, item, _record(told, at, files) or _skipped(found, model_id))
         for at, (pack, item, _) in enumerate(asks, first)
-    ]
+    )
     planned: Columns = {
         "pack": [p.card.id for p, _, _ in asks], "pack_version": [p.card.version for p, _, _ in asks],
         "pack_sha": [p.sha for p, _, _ in asks], "stratum": [i.stratum for _, i, _ in asks],
@@ -455,17 +455,22 @@ def _columns(
         "attempts": told.attempts[here].tolist(),
         "maybe_billed": list(map(any, zip(told.maybe_billed[here], told.open_intents[here], strict=True))),
     }  # fmt: skip
-    columns = {name: [row.get(name) for row in said] for name in _TEXT if name not in planned} | planned
+    names = [name for name in _TEXT if name not in planned]
+    # a row is cut down to its values at once: a batch of records would take 40 MB
+    rows = [tuple(map(row.get, names)) for row in said]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) | planned
     return columns | {name: _json_texts(values) for name, values in columns.items() if name.endswith("_json")}
 
 
-def _record(told: Outcomes, at: int, journals: Sequence[IO[bytes]]) -> Record | None:
+def _record(told: Outcomes, at: int, files: Sequence[IO[bytes]]) -> Record | None:
     """The record that decides an ask; None where there is none."""
     if not told.rank[at]:
         return None
-    journal = journals[told.journal[at]]
+    journal = files[told.journal[at]]
     journal.seek(told.offset[at])
-    record: Record = json.loads(journal.readline().decode("ascii"))
+    record = journals.parse(journal.readline())
+    if record is None:
+        raise UsageError(f"{journal.name} has changed while it was read; score the run again: lmmbench score RUN")
     return record
 
 
