@@ -8,7 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -86,7 +90,7 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(numbers)])
 
 
-_CODES = {"int16": "h", "int64": "q", "double": "d", "timestamp[us, tz=UTC]": "q"}
+_CODES = {"int16": "h", "int32": "i", "int64": "q", "uint64": "Q", "double": "d", "timestamp[us, tz=UTC]": "q"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -118,11 +122,47 @@ def without_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> Any:
-    """A parquet file as a pyarrow.Table."""
+def read_parquet(path: Path, columns: list[str] | None = None, repeating: Sequence[str] = ()) -> Any:
+    """A parquet file as a pyarrow.Table. Columns that are `repeating` hold each of their texts once."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(_source(path)).read(columns=columns)
+    return pq.ParquetFile(_source(path), read_dictionary=list(repeating)).read(columns=columns)
+
+
+def numbers(column: Any) -> NDArray[np.float64]:
+    """A column of numbers (pyarrow.ChunkedArray), nan for null. Its own to_numpy would import pandas."""
+    import numpy as np
+
+    return np.concatenate([np.empty(0), *(np.where(_known(c), data(c), np.nan) for c in column.chunks)])
+
+
+def coded(columns: Sequence[Any]) -> tuple[NDArray[np.int64], Any]:
+    """The texts of columns (pyarrow.ChunkedArray) as places in the array of their different texts, -1 for null."""
+    import numpy as np
+    import pyarrow as pa
+
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    if not chunks:
+        return np.empty(0, np.int64), pa.nulls(0, pa.string())
+    encoded = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
+    return np.where(_known(encoded), data(encoded.indices), np.int64(-1)), encoded.dictionary
+
+
+def data(array: Any) -> NDArray[Any]:
+    """The numbers of an array (pyarrow.Array), shape (n,); where one is null, any."""
+    import numpy as np
+
+    kind = np.dtype(_CODES[str(array.type)])
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+
+
+def _known(array: Any) -> NDArray[np.bool_]:
+    import numpy as np
+
+    if not array.null_count:
+        return np.ones(len(array), bool)
+    bits = np.unpackbits(np.frombuffer(array.buffers()[0], np.uint8), bitorder="little")
+    return bits[array.offset : array.offset + len(array)].astype(bool)
 
 
 def read_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
