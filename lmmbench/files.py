@@ -42,6 +42,10 @@ def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]
     write_columns(path, schema, ({name: [row.get(name) for row in rows] for name in names} for rows in batches))
 
 
+ROWS = 8192
+"""Rows of a row group: what is held as Arrow's columns until it is written."""
+
+
 def write_columns(
     path: Path, schema: Any, batches: Iterable[Mapping[str, list[Any]]], constant: Mapping[str, Any] | None = None
 ) -> None:
@@ -50,22 +54,33 @@ def write_columns(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    same = constant or {}
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as f:
         with pq.ParquetWriter(f, schema, compression="zstd") as writer:
+            group: list[Any] = []
             for batch in batches:
-                rows = len(next(iter(batch.values())))
-                columns = [
-                    pa.repeat(_column([same[field.name]], field.type)[0], rows)
-                    if field.name in same
-                    else _column(batch[field.name], field.type)
-                    for field in schema
-                ]
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                group.append(_record_batch(batch, schema, constant or {}))
+                if sum(map(len, group)) >= ROWS:
+                    writer.write_table(pa.Table.from_batches(group).combine_chunks())
+                    group.clear()
+            if group:
+                writer.write_table(pa.Table.from_batches(group).combine_chunks())
         f.flush()
         os.fsync(f.fileno())
     replace_synced(temporary, path)
+
+
+def _record_batch(batch: Mapping[str, list[Any]], schema: Any, constant: Mapping[str, Any]) -> Any:
+    import pyarrow as pa
+
+    rows = len(next(iter(batch.values())))
+    columns = [
+        pa.repeat(_column([constant[field.name]], field.type)[0], rows)
+        if field.name in constant
+        else _column(batch[field.name], field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:
@@ -127,6 +142,14 @@ def read_parquet(path: Path, columns: list[str] | None = None, repeating: Sequen
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(_source(path), read_dictionary=list(repeating)).read(columns=columns)
+
+
+def rows_in(path: Path) -> int:
+    """How many rows a parquet file has."""
+    import pyarrow.parquet as pq
+
+    rows: int = pq.ParquetFile(_source(path)).metadata.num_rows
+    return rows
 
 
 def numbers(column: Any) -> NDArray[np.float64]:

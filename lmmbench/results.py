@@ -30,8 +30,8 @@ from lmmbench.scorers import Grade, scorer
 from lmmbench.types import AskKey, Item, Provenance, Usage
 
 SCHEMA_VERSION = 1
-BATCH = 8192
-"""Rows that are in memory at once while a model's file is written."""
+BATCH = 1024
+"""Items, records and rows that are in memory at once while a file is written."""
 
 _TEXT = [
     "run_id",

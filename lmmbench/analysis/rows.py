@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmmbench.faults import UsageError
-from lmmbench.files import coded, data, numbers, read_batches, read_parquet
+from lmmbench.files import coded, data, numbers, read_batches, read_parquet, rows_in
 from lmmbench.types import SCORED
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ _NUMBER = ("score", "latency_s", "ttft_s", "output_tokens", "input_tokens", "cos
 
 _KEY = ("pack", "item_id")
 _QUESTION = ("chance", "system", "question")
-_REPEATING = (*WHO, "pack", "stratum", "pack_sha", *_TEXT)
-BATCH = 8192
+_DISTINCT = ("item_id", "cluster_id")
+"""Columns in which a text hardly ever stands twice."""
+BATCH = 1024
 """Questions that are in memory at once."""
 
 
@@ -110,16 +111,25 @@ def load(folders: Sequence[Path]) -> Runs:
     """Raises UsageError when a folder is no run, or is not published yet."""
     import numpy as np
 
-    wanted = [*WHO, *_ITEM, *_TEXT, *_NUMBER]
-    tables = [read_parquet(path, wanted, _REPEATING) for folder in folders for path in _model_files(folder)]
-    asked = [read_parquet(folder / "items.parquet", list(_KEY), ["pack"]) for folder in folders]
-    packs, ids = (coded([table[name] for table in tables + asked]) for name in _KEY)
+    models = [path for folder in folders for path in _model_files(folder)]
+    asked = [folder / "items.parquet" for folder in folders]
+    packs, ids = (_texts([*models, *asked], name) for name in _KEY)
     place, first = _by_first(packs[0] * len(ids[1]) + ids[0])
-    places = np.split(place, np.cumsum([len(table) for table in tables + asked])[:-1])
+    places = np.split(place, np.cumsum([rows_in(path) for path in [*models, *asked]])[:-1])
     # what no model was asked is no item here
-    first = first[first < sum(map(len, tables))]
-    items = _items(tables, first, _questions(folders, places[len(tables) :], len(first)))
-    return Runs(items, [_rows(t, at, len(first)) for t, at in zip(tables, places, strict=False) if len(at)])
+    first = first[first < sum(map(len, places[: len(models)]))]
+    chances, hangul = _questions(asked, places[len(models) :], len(first))
+    items = _items(models, first, packs, chances, hangul)
+    return Runs(items, [_rows(path, at, len(first)) for path, at in zip(models, places, strict=False) if len(at)])
+
+
+Texts = tuple["NDArray[np.int64]", Any]
+"""A column of texts: for each row a place in the array of the different texts, -1 for null."""
+
+
+def _texts(paths: Sequence[Path], name: str) -> Texts:
+    """A column of several files as one. Columns are read one by one: all together would take four times the memory."""
+    return coded([read_parquet(path, [name], () if name in _DISTINCT else (name,))[name] for path in paths])
 
 
 def _by_first(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -152,40 +162,47 @@ def planned(folder: Path) -> dict[str, Any]:
     return plan
 
 
-def _items(tables: Sequence[Any], first: NDArray[np.int64], asked: tuple[NDArray[Any], NDArray[Any]]) -> Items:
-    """The items that first appear in these rows of the tables."""
+def _items(
+    models: Sequence[Path],
+    first: NDArray[np.int64],
+    packs: Texts,
+    chances: NDArray[np.float64],
+    hangul: NDArray[np.int64],
+) -> Items:
+    """The items that first appear in these rows of the models."""
     import numpy as np
     import pyarrow.compute as pc
 
-    packs, strata, clusters, shas = (coded([t[name] for t in tables]) for name in ("pack", *_ITEM[2:]))
-    pack, at_pack = _by_first(packs[0][first])
-    stratum, at_stratum = _by_first(packs[0][first] * len(strata[1]) + strata[0][first])
-
-    def text(column: tuple[NDArray[np.int64], Any], at: np.int64) -> Any:
+    def text(column: Texts, at: np.int64) -> Any:
         code = column[0][first[at]]
         return None if code < 0 else column[1][code].as_py()
 
+    strata = _texts(models, "stratum")
+    pack, at_pack = _by_first(packs[0][first])
+    stratum, at_stratum = _by_first(packs[0][first] * len(strata[1]) + strata[0][first])
+    names = [text(packs, at) for at in at_pack]
+    shas = _texts(models, "pack_sha")
+    clusters = _texts(models, "cluster_id")
     ranks = np.empty(len(clusters[1]), np.int64)
     ranks[data(pc.array_sort_indices(clusters[1]))] = np.arange(len(ranks))
-    names = [text(packs, at) for at in at_pack]
     return Items(
         pack=pack, packs=names, stratum=stratum, strata=[(text(packs, at), text(strata, at)) for at in at_stratum],
-        cluster=ranks[clusters[0][first]], chance=asked[0], hangul=asked[1],
+        cluster=ranks[clusters[0][first]], chance=chances, hangul=hangul,
         pack_sha={name: text(shas, at) for name, at in zip(names, at_pack, strict=True)},
     )  # fmt: skip
 
 
 def _questions(
-    folders: Sequence[Path], places: Sequence[NDArray[np.int64]], items: int
+    paths: Sequence[Path], places: Sequence[NDArray[np.int64]], items: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """What a guess earns at each item, and the Hangul syllables that its question holds. places: for each folder, where
-    the items of its items.parquet stand; those beyond `items` do not count."""
+    """What a guess earns at each item, and the Hangul syllables that its question holds. places: for each items.parquet,
+    where its items stand; those beyond `items` do not count."""
     import numpy as np
 
     chance, hangul = np.full(items, np.nan), np.zeros(items, np.int64)
-    for folder, place in zip(folders, places, strict=True):
+    for path, place in zip(paths, places, strict=True):
         start = 0
-        for batch in read_batches(folder / "items.parquet", _QUESTION, BATCH):
+        for batch in read_batches(path, _QUESTION, BATCH):
             at = place[start : start + len(batch["chance"])]
             start += len(at)
             known = at < items
@@ -204,12 +221,12 @@ def _hangul(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.diff(before[list(accumulate(map(len, texts), initial=0))])
 
 
-def _rows(table: Any, item: NDArray[np.int64], items: int) -> Rows:
+def _rows(path: Path, item: NDArray[np.int64], items: int) -> Rows:
     import numpy as np
 
-    who = {name: table[name][0].as_py() for name in WHO}
+    who = {name: read_parquet(path, [name], [name])[name][0].as_py() for name in WHO}
     columns: dict[str, NDArray[Any]] = {}
     for name in _TEXT:
-        codes, texts = coded([table[name]])
+        codes, texts = _texts([path], name)
         columns[name] = np.array([*texts.to_pylist(), None], dtype=object)[codes]
-    return Rows(who, item, columns | {name: numbers(table[name]) for name in _NUMBER}, items)
+    return Rows(who, item, columns | {name: numbers(read_parquet(path, [name])[name]) for name in _NUMBER}, items)
