@@ -105,7 +105,9 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(numbers)])
 
 
-_CODES = {"int16": "h", "int32": "i", "int64": "q", "uint64": "Q", "double": "d", "timestamp[us, tz=UTC]": "q"}
+_CODES = {"int16": "h", "int64": "q", "double": "d", "timestamp[us, tz=UTC]": "q"}
+_PLACES = {"int32": "i", "uint64": "Q"}
+"""What pyarrow counts places in: those of a dictionary's texts, and of sorted values."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -175,7 +177,7 @@ def data(array: Any) -> NDArray[Any]:
     """The numbers of an array (pyarrow.Array), shape (n,); where one is null, any."""
     import numpy as np
 
-    kind = np.dtype(_CODES[str(array.type)])
+    kind = np.dtype((_CODES | _PLACES)[str(array.type)])
     return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
 
 
