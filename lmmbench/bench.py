@@ -466,6 +466,7 @@ def publish(
     found = found or results.index(folder, run_plan)
     asked = results.Asked(folder, run_plan, chosen)
     counts, scored = results.publish_models(folder, run_plan, asked, found)
+    found.forget()
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())

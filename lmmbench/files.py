@@ -161,16 +161,27 @@ def numbers(column: Any) -> NDArray[np.float64]:
     return np.concatenate([np.empty(0), *(np.where(_known(c), data(c), np.nan) for c in column.chunks)])
 
 
-def coded(columns: Sequence[Any]) -> tuple[NDArray[np.int64], Any]:
-    """The texts of columns (pyarrow.ChunkedArray) as places in the array of their different texts, -1 for null."""
+def coded(columns: Sequence[Any]) -> tuple[NDArray[np.int32], Any]:
+    """The values of columns (pyarrow.ChunkedArray) as places in the array of their different values, which stand as they
+    first appear; -1 for null."""
     import numpy as np
     import pyarrow as pa
 
     chunks = [chunk for column in columns for chunk in column.chunks]
     if not chunks:
-        return np.empty(0, np.int64), pa.nulls(0, pa.string())
+        return np.empty(0, np.int32), pa.nulls(0, pa.string())
     encoded = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
-    return np.where(_known(encoded), data(encoded.indices), np.int64(-1)), encoded.dictionary
+    return np.where(_known(encoded), data(encoded.indices), np.int32(-1)), encoded.dictionary
+
+
+def by_first(values: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Integers numbered in the order in which they first appear, and where each does."""
+    import numpy as np
+    import pyarrow as pa
+
+    array = pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+    numbered, _ = coded([pa.chunked_array([array])])
+    return numbered, np.flatnonzero(np.diff(np.maximum.accumulate(numbered), prepend=-1))
 
 
 def data(array: Any) -> NDArray[Any]:

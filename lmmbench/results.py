@@ -286,6 +286,11 @@ class Index:
         """How many of a model's asks are never sent again."""
         return self.outcomes[model].rank.count(3)
 
+    def forget(self) -> None:
+        """Let go of the single asks, once their rows are written: the matrix needs the memory. The counts stay."""
+        self.places.clear()
+        self.outcomes.clear()
+
 
 def _no_records(plan: Plan) -> Index:
     places: dict[str, dict[str, int]] = {}

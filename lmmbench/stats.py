@@ -91,10 +91,12 @@ def by_cluster(values: NDArray[Any], clusters: Sequence[str] | Integers) -> tupl
     """
     import numpy as np
 
-    _, index, sizes = np.unique(np.asarray(clusters), return_inverse=True, return_counts=True)
-    columns = values.reshape(len(index), -1)[np.argsort(index, kind="stable")]
-    sums = np.add.reduceat(columns, np.cumsum(sizes) - sizes, axis=0)
-    return sums, sizes.astype(np.float64)[:, None]
+    names = np.asarray(clusters)
+    order = np.argsort(names, kind="stable")
+    names = names[order]
+    starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]]))
+    sums = np.add.reduceat(values.reshape(len(order), -1)[order], starts, axis=0)
+    return sums, np.diff(starts, append=len(order)).astype(np.float64)[:, None]
 
 
 def cluster_bootstrap(

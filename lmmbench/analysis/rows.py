@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmmbench.faults import UsageError
-from lmmbench.files import coded, data, numbers, read_batches, read_parquet, rows_in
+from lmmbench.files import by_first, coded, data, numbers, read_batches, read_parquet, rows_in
 from lmmbench.types import SCORED
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ class Items:
     nan where it is not known; `hangul` counts the syllables of the question as it was sent, system text included.
     """
 
-    pack: NDArray[np.int64]
+    pack: NDArray[np.int32]
     packs: list[str]
-    stratum: NDArray[np.int64]
+    stratum: NDArray[np.int32]
     strata: list[tuple[str, str]]
     cluster: NDArray[np.int64]
     chance: NDArray[np.float64]
@@ -76,7 +76,7 @@ class Rows:
     null."""
 
     who: dict[str, str]
-    item: NDArray[np.int64]
+    item: NDArray[np.int32]
     columns: dict[str, NDArray[Any]]
     items: int
 
@@ -114,7 +114,7 @@ def load(folders: Sequence[Path]) -> Runs:
     models = [path for folder in folders for path in _model_files(folder)]
     asked = [folder / "items.parquet" for folder in folders]
     packs, ids = (_texts([*models, *asked], name) for name in _KEY)
-    place, first = _by_first(packs[0] * len(ids[1]) + ids[0])
+    place, first = by_first(_pairs(packs[0], ids[0]))
     places = np.split(place, np.cumsum([rows_in(path) for path in [*models, *asked]])[:-1])
     # what no model was asked is no item here
     first = first[first < sum(map(len, places[: len(models)]))]
@@ -123,7 +123,7 @@ def load(folders: Sequence[Path]) -> Runs:
     return Runs(items, [_rows(path, at, len(first)) for path, at in zip(models, places, strict=False) if len(at)])
 
 
-Texts = tuple["NDArray[np.int64]", Any]
+Texts = tuple["NDArray[np.int32]", Any]
 """A column of texts: for each row a place in the array of the different texts, -1 for null."""
 
 
@@ -132,15 +132,11 @@ def _texts(paths: Sequence[Path], name: str) -> Texts:
     return coded([read_parquet(path, [name], () if name in _DISTINCT else (name,))[name] for path in paths])
 
 
-def _by_first(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The codes numbered in the order in which they first appear, and where each does."""
+def _pairs(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int64]:
+    """A number for each pair of places."""
     import numpy as np
 
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[inverse], first[order]
+    return (one.astype(np.int64) << 32) + other
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
@@ -178,8 +174,8 @@ def _items(
         return None if code < 0 else column[1][code].as_py()
 
     strata = _texts(models, "stratum")
-    pack, at_pack = _by_first(packs[0][first])
-    stratum, at_stratum = _by_first(packs[0][first] * len(strata[1]) + strata[0][first])
+    pack, at_pack = by_first(packs[0][first].astype(np.int64))
+    stratum, at_stratum = by_first(_pairs(packs[0][first], strata[0][first]))
     names = [text(packs, at) for at in at_pack]
     shas = _texts(models, "pack_sha")
     clusters = _texts(models, "cluster_id")
@@ -193,7 +189,7 @@ def _items(
 
 
 def _questions(
-    paths: Sequence[Path], places: Sequence[NDArray[np.int64]], items: int
+    paths: Sequence[Path], places: Sequence[NDArray[np.int32]], items: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """What a guess earns at each item, and the Hangul syllables that its question holds. places: for each items.parquet,
     where its items stand; those beyond `items` do not count."""
@@ -221,7 +217,7 @@ def _hangul(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.diff(before[list(accumulate(map(len, texts), initial=0))])
 
 
-def _rows(path: Path, item: NDArray[np.int64], items: int) -> Rows:
+def _rows(path: Path, item: NDArray[np.int32], items: int) -> Rows:
     import numpy as np
 
     who = {name: read_parquet(path, [name], [name])[name][0].as_py() for name in WHO}
