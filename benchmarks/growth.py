@@ -1,4 +1,4 @@
-"""What a run costs as it grows: python -m benchmarks.scale [--items 1000,10000,100000] [--folder DIR]
+"""What a run costs as it grows: python -m benchmarks.growth [--items 1000,10000,100000] [--folder DIR]
 
 For each size, each in a process of its own, against `benchmarks.server` without latency: a whole `lmmbench run`, then
 `lmmbench score` of the same run (journal to parquet and matrix), then `lmmbench.load` of its rows beside pyarrow to
@@ -85,7 +85,7 @@ def main() -> None:
     print(
         f"{'items':>9} {'CPU s':>8} {'ms/item':>9} {'MB':>7} {'':<17}{'scored/s':>9} {'MB':>6} {'load / pyarrow to pandas':>24}"
     )
-    with tempfile.TemporaryDirectory(prefix="lmmbench-scale-") as name:
+    with tempfile.TemporaryDirectory(prefix="lmmbench-growth-") as name:
         for items in map(int, given.items.split(",")):
             print(measured(Path(given.folder or name), items).text(), flush=True)
     print(f"\nmachine afterwards: {machine()}")
