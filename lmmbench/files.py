@@ -88,7 +88,7 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
     pa.array would import pandas, for longer than all our columns take, to ask whether a list is one of its own."""
     import pyarrow as pa
 
-    known = _bits([v is not None for v in values])
+    known = _bits([v is not None for v in values]) if None in values else None
     if pa.types.is_string(kind):
         if len(values) > 1 and values.count(values[0]) == len(values):
             return pa.repeat(_column(values[:1], kind)[0], len(values))

@@ -189,14 +189,16 @@ _SCORED_BY = (
 
 
 def _read_items(path: Path) -> Iterator[Item]:
+    provenance = Provenance("", "", "", (), "")
     for columns in read_batches(path, _SCORED_BY, BATCH):
         for item_id, stratum, kind, cluster, fields, options, targets, params, tags, attestation, claim in zip(
             *(columns[name] for name in _SCORED_BY), strict=True
         ):
+            if (provenance.claim, provenance.attestation) != (claim, attestation):
+                provenance = Provenance("", "", claim or "", (), attestation)
             yield Item(
                 id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=read_json(fields.encode()), options=tuple(options),
-                targets=tuple(targets), params=read_json(params.encode()), tags=tuple(tags),
-                provenance=Provenance("", "", claim or "", (), attestation),
+                targets=tuple(targets), params=read_json(params.encode()), tags=tuple(tags), provenance=provenance,
             )  # fmt: skip
 
 
@@ -473,9 +475,7 @@ def _record(told: Outcomes, at: int, files: Sequence[IO[bytes]]) -> Record | Non
         return None
     journal = files[told.journal[at]]
     journal.seek(told.offset[at])
-    record = journals.parse(journal.readline())
-    if record is None:
-        raise UsageError(f"{journal.name} has changed while it was read; score the run again: lmmbench score RUN")
+    record: Record = read_json(journal.readline())
     return record
 
 
