@@ -464,8 +464,7 @@ def publish(
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks_dir))
     found = found or results.index(folder, run_plan)
-    asked = results.Asked(folder, run_plan, chosen)
-    counts, scored = results.publish_models(folder, run_plan, asked, found)
+    counts, scored = results.publish_models(folder, run_plan, results.Asked(folder, run_plan), found)
     found.forget()
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)

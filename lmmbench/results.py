@@ -126,8 +126,8 @@ Ask = tuple[PlannedPack, Item, int]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The run's items in the plan's order, each with its pack, read whenever they are gone through: from the packs where
-    they are at hand, else from items.parquet."""
+    """The run's items in the plan's order, each with its pack, read whenever they are gone through: from items.parquet,
+    by which all answers are graded, or from the packs that it is made of."""
 
     folder: Path
     plan: Plan
