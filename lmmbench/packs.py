@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import unicodedata
 import zlib
 from array import array
@@ -79,30 +78,29 @@ class Head(NamedTuple):
 class Items:
     """The items of a pack, each read from items.jsonl whenever it is asked for.
 
-    Kept of an item are its head and where its line stands: 120 bytes, where the item itself takes 4,000. A line that is
+    Kept of an item are its head and where its line stands: 90 bytes, where the item itself takes 4,000. A line that is
     not the one that was checked when the pack was loaded is refused, so that nothing else is ever asked or graded.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.ids: list[str] = []
-        self._strata: list[str] = []
-        self._attestations: list[str] = []
-        self._statuses: list[str] = []
+        self._kinds: dict[tuple[str, str, str], int] = {}
+        self._kind = array("I")
         self._offsets = array("q")
         self._sums = array("I")
 
     def add(self, item: Item, offset: int, line: bytes) -> None:
         """Take in the item whose line, without its line break, stands at `offset`."""
         self.ids.append(item.id)
-        self._strata.append(sys.intern(item.stratum))
-        self._attestations.append(sys.intern(item.provenance.attestation))
-        self._statuses.append(sys.intern(item.status))
+        kind = (item.stratum, item.provenance.attestation, item.status)
+        self._kind.append(self._kinds.setdefault(kind, len(self._kinds)))
         self._offsets.append(offset)
         self._sums.append(zlib.crc32(line))
 
     def heads(self) -> Iterator[Head]:
-        return map(Head._make, zip(self.ids, self._strata, self._attestations, self._statuses, strict=True))
+        kinds = list(self._kinds)
+        return (Head(item_id, *kinds[kind]) for item_id, kind in zip(self.ids, self._kind, strict=True))
 
     def __len__(self) -> int:
         return len(self.ids)

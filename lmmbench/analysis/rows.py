@@ -109,18 +109,22 @@ class Runs:
 
 def load(folders: Sequence[Path]) -> Runs:
     """Raises UsageError when a folder is no run, or is not published yet."""
-    import numpy as np
-
     models = [path for folder in folders for path in _model_files(folder)]
     asked = [folder / "items.parquet" for folder in folders]
-    packs, ids = (_texts([*models, *asked], name) for name in _KEY)
-    place, first = by_first(_pairs(packs[0], ids[0]))
-    places = np.split(place, np.cumsum([rows_in(path) for path in [*models, *asked]])[:-1])
+    places, first = _places([*models, *asked])
     # what no model was asked is no item here
     first = first[first < sum(map(len, places[: len(models)]))]
-    chances, hangul = _questions(asked, places[len(models) :], len(first))
-    items = _items(models, first, packs, chances, hangul)
+    items = _items(models, first, *_questions(asked, places[len(models) :], len(first)))
     return Runs(items, [_rows(path, at, len(first)) for path, at in zip(models, places, strict=False) if len(at)])
+
+
+def _places(paths: Sequence[Path]) -> tuple[list[NDArray[np.int32]], NDArray[np.int64]]:
+    """For each file the item of each of its rows, numbered as they first appear, and where each item first stands."""
+    import numpy as np
+
+    packs, items = (_texts(paths, name)[0] for name in _KEY)
+    place, first = by_first(_pairs(packs, items))
+    return np.split(place, np.cumsum([rows_in(path) for path in paths])[:-1]), first
 
 
 Texts = tuple["NDArray[np.int32]", Any]
@@ -161,7 +165,6 @@ def planned(folder: Path) -> dict[str, Any]:
 def _items(
     models: Sequence[Path],
     first: NDArray[np.int64],
-    packs: Texts,
     chances: NDArray[np.float64],
     hangul: NDArray[np.int64],
 ) -> Items:
@@ -173,7 +176,7 @@ def _items(
         code = column[0][first[at]]
         return None if code < 0 else column[1][code].as_py()
 
-    strata = _texts(models, "stratum")
+    packs, strata = _texts(models, "pack"), _texts(models, "stratum")
     pack, at_pack = by_first(packs[0][first].astype(np.int64))
     stratum, at_stratum = by_first(_pairs(packs[0][first], strata[0][first]))
     names = [text(packs, at) for at in at_pack]
