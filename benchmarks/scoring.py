@@ -93,7 +93,7 @@ def closed(folder: Path) -> packs.Pack:
 
 def opened(folder: Path) -> packs.Pack:
     """The same as open questions that chrF grades, with references of 400 bytes."""
-    pack = write_pack(folder, ANSWERS // 4)
+    pack = write_pack(folder, ANSWERS)
     items = [json.loads(line) for line in (pack / "items.jsonl").read_text(encoding="utf-8").splitlines()]
     for number, item in enumerate(items):
         item |= {"options": [], "targets": [f"{number}. {SENTENCES[1]} {PARAGRAPH}"]}

@@ -198,7 +198,7 @@ def _read_items(path: Path) -> Iterator[Item]:
                 provenance = Provenance("", "", claim or "", (), attestation)
             yield Item(
                 id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=read_json(fields.encode()), options=tuple(options),
-                targets=tuple(targets), params=read_json(params.encode()), tags=tuple(tags), provenance=provenance,
+                targets=tuple(targets), params=read_json(params.encode()) if params != "{}" else {}, tags=tuple(tags), provenance=provenance,
             )  # fmt: skip
 
 
@@ -462,10 +462,9 @@ def _columns(
         "attempts": told.attempts[here].tolist(),
         "maybe_billed": list(map(any, zip(told.maybe_billed[here], told.open_intents[here], strict=True))),
     }  # fmt: skip
-    names = [name for name in _TEXT if name not in planned]
-    # a row is cut down to its values at once: a batch of records would take 40 MB
-    rows = [tuple(map(row.get, names)) for row in said]
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) | planned
+    blank: Record = dict.fromkeys(name for name in _TEXT if name not in planned)
+    rows = [(blank | row).values() for row in said]
+    columns = dict(zip(blank, map(list, zip(*rows, strict=True)), strict=True)) | planned
     return columns | {name: _json_texts(values) for name, values in columns.items() if name.endswith("_json")}
 
 
