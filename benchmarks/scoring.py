@@ -57,7 +57,7 @@ def best(act: Callable[[], object], times: int, rounds: int = 7) -> float:
 
 def journal_to_parquet(folder: Path, pack: packs.Pack, say: Callable[[Item, int], str]) -> float:
     """Seconds of CPU an answer to read the journal, grade it and write the rows, the matrix not counted; the best of
-    three rounds. `say`: an item's answer, from the item and its number."""
+    five rounds. `say`: an item's answer, from the item and its number."""
     model = Model("sim", "sim-a", "simulated", "simulated", "reference")
     planned = PlannedModel(model, Endpoint("openai-chat", "http://127.0.0.1:1"))
     run_plan = bench.make_plan(bench.RunOptions(pack.id), "scoring", {"sim-a": planned}, [pack])
@@ -70,7 +70,7 @@ def journal_to_parquet(folder: Path, pack: packs.Pack, say: Callable[[Item, int]
     def act() -> None:
         results.publish_models(folder, run_plan, results.Asked(folder, run_plan), results.index(folder, run_plan))
 
-    return best(act, 1, 3) / len(pack.items)
+    return best(act, 1, 5) / len(pack.items)
 
 
 def _records(asked: Request, answer: str) -> Iterator[journal.Record]:
