@@ -116,7 +116,7 @@ def _adapter(kind: Any) -> Any:
     if kind not in _ADAPTERS:
         from pydantic import TypeAdapter
 
-        _ADAPTERS[kind] = TypeAdapter(kind)
+        _ADAPTERS[kind] = TypeAdapter(kind).validator
     return _ADAPTERS[kind]
 
 
