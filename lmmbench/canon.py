@@ -17,10 +17,10 @@ def canonical(value: Any) -> str:
 def read_json(data: bytes) -> Any:
     """What json.loads gives, in half of its time: pydantic's reader, and json's own for what only that one takes (a lone
     surrogate, deep nesting, UTF-16). Raises ValueError, RecursionError."""
-    from pydantic_core import from_json
+    import pydantic_core
 
     try:
-        return from_json(data, cache_strings="keys")
+        return pydantic_core.from_json(data, cache_strings="keys")
     except ValueError:
         return json.loads(data)
 

@@ -113,10 +113,10 @@ _ADAPTERS: dict[Any, Any] = {}
 
 def _adapter(kind: Any) -> Any:
     """The validator of a dataclass, built once."""
-    from pydantic import TypeAdapter
-
     if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
+        from pydantic import TypeAdapter
+
+        _ADAPTERS[kind] = TypeAdapter(kind).validator
     return _ADAPTERS[kind]
 
 
@@ -133,11 +133,9 @@ def decode(kind: type[T], data: Any, path: Path, lines: Lines | None = None, lin
 
 def decode_line(kind: type[T], text: str | bytes, path: Path, line: int) -> T:
     """One line of JSON as `kind`. Raises UsageError with file and line."""
-    from pydantic import ValidationError
-
     try:
         return _adapter(kind).validate_json(text, strict=True)  # type: ignore[no-any-return]
-    except ValidationError as e:
+    except ValueError as e:  # pydantic's ValidationError; to import it for every line would cost a tenth of the reading
         raise UsageError(_explain(kind, e, path, {}, line)) from None
 
 

@@ -326,10 +326,10 @@ def _check_answerable(item: Item, where: str) -> None:
 
 
 def _check_scorer(card: Card, item: Item, where: str) -> None:
-    from lmmbench.scorers import items_of
+    import lmmbench.scorers
 
     spec = card.scorer_of(item.type)
-    wanted = items_of(spec.name)
+    wanted = lmmbench.scorers.items_of(spec.name)
     if (wanted == "closed") != bool(item.options):
         has = "has options" if item.options else "has none"
         raise UsageError(f"{where}the scorer {spec.name!r} is for {wanted} questions, item {item.id!r} {has}")

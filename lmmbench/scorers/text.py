@@ -75,5 +75,6 @@ def spaceless(text: str) -> str:
 def hangul_share(text: str) -> float | None:
     """Share of Hangul among the letters outside code, 0…1: whether an answer is in Korean. None without letters."""
     said = _CODE.sub("", unicodedata.normalize("NFC", text))
-    letters = sum(map(str.isalpha, said))
-    return (len(said) - len(_HANGUL.sub("", said))) / letters if letters else None
+    rest = _HANGUL.sub("", said)
+    letters = len(said) - len(rest) + sum(map(str.isalpha, rest))
+    return (len(said) - len(rest)) / letters if letters else None
