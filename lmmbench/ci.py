@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lmmbench.analysis import compare as compares
-from lmmbench.analysis import evidence, sealed, views
+from lmmbench.analysis import evidence, profile, sealed, views
 from lmmbench.analysis.compare import Row
 from lmmbench.files import write_atomically
-from lmmbench.gate import Outcome
+from lmmbench.gate import Outcome, markdown
 from lmmbench.secret import redacted
 
 SUMMARY_LIMIT = 1_000_000
@@ -115,7 +115,7 @@ def run(
     cases = [_coverage_case(c, floor) for c in cells if c["kind"] == "pack"]
     write_junit(folder, cases)
     title = views.title("en", bool(manifest["simulated"]))
-    sheets = [*views.models(cells, "en"), *sealed.sheets(sealed.gaps([folder]), "en")]
+    sheets = [*views.models(cells, "en"), *profile.sheets(cells, "en"), *sealed.sheets(sealed.gaps([folder]), "en")]
     shown = views.markdown(sheets, f"## lmmbench run {folder.name}\n\n{title}")
     write_summary("\n".join([shown, *evidence.lines([folder], "en")]))
     for line in commands((), (f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error")):
@@ -136,17 +136,12 @@ _STATES: dict[str, Literal["passed", "failure", "error", "skipped"]] = {
 }  # fmt: skip
 
 
-def gate(outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
-    """gate-junit.xml, step summary and annotations of a gate: a case for each tested cell."""
+def gate(outcome: Outcome, folder: Path, say: Callable[[str], None], title: str) -> None:
+    """gate-junit.xml, step summary and annotations of a gate: a case for each tested cell; `title` stands over the table."""
     tested = [r for r in outcome.rows if r["tested"]]
     cases = [Case(compares.who(r), r["cell"], _STATES.get(r["verdict"], "passed"), _sentence(r)) for r in tested]
     write_junit(folder, cases, "gate-junit.xml")
-    heading = [
-        f"## lmmbench gate: {outcome.candidate} against {outcome.baseline}",
-        *(f"**drift**: {d}" for d in outcome.drift),
-    ]
-    table = views.markdown([compares.sheet(outcome.rows)], "\n\n".join([*heading, compares.TITLE]))
-    write_summary("\n\n".join([table, *outcome.notes, outcome.result]))
+    write_summary(markdown(outcome, title))
     regressions = (_sentence(r) for r in outcome.of("regression"))
     for line in commands(regressions, [*outcome.drift, *(_sentence(r) for r in outcome.of("inconclusive"))]):
         say(line)

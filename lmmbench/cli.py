@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lmmbench.analysis.views import Sheet
     from lmmbench.bench import Execution, Published
     from lmmbench.doctor import Finding
-    from lmmbench.gate import Baselines
+    from lmmbench.gate import Baselines, Outcome
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
     from lmmbench.results import Index
@@ -92,6 +92,14 @@ def _out(text: str) -> None:
     writes UTF-8 to a terminal that said it cannot show it."""
     text = redacted(visible(text) if sys.stdout.isatty() else text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _json(data: Sequence[Mapping[str, Any]]) -> str:
+    """Data as JSON, in ASCII where this stdout cannot print all of it: the escapes that `_streams` puts are not JSON's."""
+    from lmmbench.analysis import views
+
+    text = views.as_json(data)
+    return text if _can_print(text) else views.as_json(data, ascii_only=True)
 
 
 def _say(text: str) -> None:
@@ -705,11 +713,11 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
 
 def _print_matrix(cells: list[dict[str, Any]], lang: str, manifest: dict[str, Any], folder: Path) -> None:
     from lmmbench import policy
-    from lmmbench.analysis import evidence, sealed, views
+    from lmmbench.analysis import evidence, profile, sealed, views
 
     lang = _speakable(lang)
     title = views.title(lang, bool(manifest["simulated"]))
-    sheets = [*views.models(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
+    sheets = [*views.models(cells, lang), *profile.sheets(cells, lang), *sealed.sheets(sealed.gaps([folder]), lang)]
     _print_sheets(sheets, title, [*evidence.lines([folder], lang), *policy.lines(lang, [manifest])])
 
 
@@ -772,7 +780,7 @@ def matrix(runs: tuple[str, ...], form: str, view: str, lang: str, results: str 
 
 def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[list[Sheet], str]:
     """A view as the text of a file's format; for a terminal its sheets and their title."""
-    from lmmbench.analysis import article, claims, sealed, views
+    from lmmbench.analysis import article, claims, profile, sealed, views
     from lmmbench.analysis import matrix as matrices
 
     if view == "claims":
@@ -783,12 +791,13 @@ def _view(view: str, folders: list[Path], lang: str, form: str) -> str | tuple[l
         if apart:
             _say(f"not one field: {apart}; each run is judged by itself")
         if view == "models" and form in ("csv", "json"):
-            return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else views.as_json(cells)
+            return views.cells_csv(cells, matrices.COLUMNS) if form == "csv" else _json(cells)
         sheets = views.models(cells, lang, bool(apart)) if view == "models" else article.sheets(cells, lang)
-        sheets += sealed.sheets(sealed.gaps(folders), lang) if view == "models" else []
+        if view == "models":
+            sheets += [*profile.sheets(cells, lang), *sealed.sheets(sealed.gaps(folders), lang)]
         data = [] if view == "models" else article.data(cells)
     if form in ("csv", "json"):
-        return views.sheets_csv(sheets) if form == "csv" else views.as_json(data)
+        return views.sheets_csv(sheets) if form == "csv" else _json(data)
     heading = views.title(lang, any(_simulated(f) for f in folders), "title" if view == "models" else f"{view}_title")
     if form == "md":
         return "\n".join([views.markdown(sheets, heading), *_notes(view, folders, lang)])
@@ -866,8 +875,6 @@ def list_(
     """List models (with key or without), tasks, or runs."""
     if not what:
         raise UsageError("say what to list: models, tasks or runs; for example: lmmbench list models")
-    import json
-
     from lmmbench import show as shows
 
     if what == "models":
@@ -880,7 +887,7 @@ def list_(
         rows = shows.runs(places.results_dir(results))
         line = "{run:<30} planned {planned!s:>6}  {by_status!s}  {stop_reason}"
     if as_json:
-        _out(json.dumps(rows, ensure_ascii=False, indent=1))
+        _out(_json(rows))
         return
     for row in rows:
         # what to do about it is said when it is asked for, and in --json
@@ -945,13 +952,19 @@ def _side(text: str, results: Path) -> tuple[Path, str | None]:
     return places.find_run(run, results), model
 
 
+def _title(simulated: bool) -> str:
+    from lmmbench.analysis.compare import TITLE
+
+    return ("SIMULATED  " if simulated else "") + TITLE
+
+
 def _print_rows(rows: list[dict[str, Any]], form: str, simulated: bool) -> None:
     from lmmbench.analysis import compare as compares
     from lmmbench.analysis import views
 
-    sheets, title = [compares.sheet(rows)], ("SIMULATED  " if simulated else "") + compares.TITLE
+    sheets, title = [compares.sheet(rows)], _title(simulated)
     if form == "json":
-        _out(views.as_json(rows))
+        _out(_json(rows))
     elif form == "md":
         _out(views.markdown(sheets, title))
     else:
@@ -1021,18 +1034,30 @@ def gate(
         )
     except compares.NotComparable as e:
         raise UsageError(f"{e}; or move the baseline by a reviewed commit", exit_code=gates.UNUSABLE) from None
-    for sentence in outcome.drift:
-        _out(f"drift: {sentence}")
-    _print_rows(outcome.rows, form, _simulated(folder) or _simulated(candidate))
-    for note in outcome.notes:
-        _out(note)
     gates.save(outcome, candidate)
-    if ci:
-        from lmmbench import ci as cis
-
-        cis.gate(outcome, candidate, _out)
-    _out(outcome.result)
+    _print_outcome(outcome, form, candidate if ci else None, _simulated(folder) or _simulated(candidate))
     return outcome.exit_code
+
+
+def _print_outcome(outcome: Outcome, form: str, ci_folder: Path | None, simulated: bool) -> None:
+    """The gate's rows, what was noted, and the verdict last; `ci_folder`: where what CI reads goes. JSON has stdout to itself,
+    so that a script can read it, and the words go to stderr; in Markdown they are paragraphs."""
+    from lmmbench import ci, gate
+
+    title = _title(simulated)
+    say = _out if form == "table" else _say
+    if form == "md":
+        _out(gate.markdown(outcome, title))
+    else:
+        for sentence in outcome.drift:
+            say(f"drift: {sentence}")
+        _print_rows(outcome.rows, form, simulated)
+        for note in outcome.notes:
+            say(note)
+    if ci_folder:
+        ci.gate(outcome, ci_folder, say, title)
+    if form != "md":
+        say(outcome.result)
 
 
 def _baseline(text: str, known: Baselines, path: Path, candidate: Path, results: Path) -> tuple[Path, str | None]:
@@ -1291,9 +1316,7 @@ def doctor(models: str | None, as_json: bool, write: bool, providers: str | None
     _say(f"providers: {path} · {doctors.price_text(names, cfg)}")
     findings += doctors.examine(names, cfg, lambda f: _say(f"{f.model}: {f.state}"))
     if as_json:
-        import json
-
-        _out(json.dumps(doctors.as_json(findings), ensure_ascii=False, indent=1))
+        _out(_json(doctors.as_json(findings)))
     else:
         _print_findings(findings)
     _note_verified(doctors.to_verify(findings, cfg), path, write)

@@ -141,8 +141,8 @@ def _power(pack: Pack, lang: str) -> Sheet:
     rows = []
     for differ in (0.2, 0.3, 0.4):
         half = stats.Z95 * math.sqrt(differ / n)
-        found = [f"{100 * stats.minimum_detectable(-half, half, family):.0f}" for family in (1, CELLS)]
-        rows.append([f"{100 * differ:.0f} %", *found])
+        found = [stats.minimum_detectable(-half, half, family) for family in (1, CELLS)]
+        rows.append([f"{100 * differ:.0f} %", *(words["none"] if f is None else f"{100 * f:.0f}" for f in found)])
     note = words["half"].format(half=50 * (high - low), n=n)
     return Sheet([words["differ"], words["alone"], words["family"].format(n=CELLS)], rows, note=note)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lmmbench.analysis import compare as compares
+from lmmbench.analysis import views
 from lmmbench.analysis.compare import Row, Side
 from lmmbench.canon import sha256
 from lmmbench.doors import decode, read_yaml
@@ -214,6 +215,16 @@ def _today() -> date:
 
 
 # --- how it is said ----------------------------------------------------------------------------------
+
+
+def markdown(outcome: Outcome, title: str) -> str:
+    """All that the gate says as Markdown, `title` over its table: a step summary, or what a script posts."""
+    heading = [
+        f"## lmmbench gate: {outcome.candidate} against {outcome.baseline}",
+        *(f"**drift**: {d}" for d in outcome.drift), title,
+    ]  # fmt: skip
+    table = views.markdown([compares.sheet(outcome.rows)], "\n\n".join(heading))
+    return "\n\n".join([table, *outcome.notes, outcome.result])
 
 
 def save(outcome: Outcome, folder: Path) -> Path:

@@ -342,23 +342,27 @@ def mcnemar(better: int, worse: int, mid: bool = False) -> float:
     return whole - half if mid else whole
 
 
-def minimum_detectable(low: float, high: float, comparisons: int, power: float = 0.8, alpha: float = 0.05) -> float:
+def minimum_detectable(
+    low: float, high: float, comparisons: int, power: float = 0.8, alpha: float = 0.05
+) -> float | None:
     """The smallest true difference that is found with this power beside so many others (Miller 2024, arXiv 2411.00640,
     5; the level of Holm's first step, alpha / comparisons): (z(1 - alpha / 2m) + z(power)) standard errors.
 
-    low, high: the 95 % interval of a difference, from which its standard error is read. In the unit of low and high.
+    low, high: the 95 % interval of a difference, from which its standard error is read. In scores (0.05 is 5 points);
+    None where it would be above 1, since no two scores differ by more: so few items can show no difference at all.
     """
     return _detectable((high - low) / (2 * Z95), alpha / (2 * comparisons), power)
 
 
-def minimum_shift(error: float, comparisons: int, power: float = 0.8, alpha: float = 0.05) -> float:
+def minimum_shift(error: float, comparisons: int, power: float = 0.8, alpha: float = 0.05) -> float | None:
     """`minimum_detectable` of a one-sided test, from the standard error itself."""
     return _detectable(error, alpha / comparisons, power)
 
 
-def _detectable(error: float, level: float, power: float) -> float:
+def _detectable(error: float, level: float, power: float) -> float | None:
     normal = NormalDist()
-    return (normal.inv_cdf(1 - level) + normal.inv_cdf(power)) * error
+    found = (normal.inv_cdf(1 - level) + normal.inv_cdf(power)) * error
+    return found if found <= 1 else None
 
 
 # --- two groups of clusters, stratum by stratum -------------------------------------------------------

@@ -58,9 +58,10 @@ def write_packs(tasks: Path, strata: Mapping[str, Mapping[str, int]], per_cluste
 
 def run(
     cwd: Path, models: Mapping[str, Model], strata: Mapping[str, Mapping[str, int]], *, run_id: str = "sim", seed: int = 0,
-    repeats: int = 1, per_cluster: int = 1, change: Change | None = None,
+    repeats: int = 1, per_cluster: int = 1, change: Change | None = None, night: int = 0,
 ) -> Path:  # fmt: skip
-    """A published run of these models over these packs. Returns its folder."""
+    """A published run of these models over these packs. Returns its folder. Another `night` draws anew what each model answers
+    to each item, and nothing of how hard the item is for it."""
     write_packs(cwd / "tasks", strata, per_cluster)
     rows = {
         m: {"region": s.region, "family": s.family, "vendor": s.vendor, "endpoint": s.endpoint} for m, s in models.items()
@@ -73,7 +74,9 @@ def run(
     bench.prepare_folder(folder, 0, new=True)
     plan.save(run_plan, folder)
     lines = [
-        journal.line_of(_record(m, s, r, seed, change)) for m, s in models.items() for r in _asked(chosen, repeats)
+        journal.line_of(_record(m, s, r, seed, change, night))
+        for m, s in models.items()
+        for r in _asked(chosen, repeats)
     ]
     (folder / "journal" / "main.jsonl").write_bytes(b"".join(lines))
     bench.publish(folder, run_plan, chosen, cwd / "tasks")
@@ -84,7 +87,7 @@ def _asked(chosen: list[packs.Pack], repeats: int) -> list[Request]:
     return [packs.request(p, i, t, seed=0) for p in chosen for i in p.active for t in range(repeats)]
 
 
-def _record(model: str, made: Model, asked: Request, seed: int, change: Change | None) -> dict[str, Any]:
+def _record(model: str, made: Model, asked: Request, seed: int, change: Change | None, night: int) -> dict[str, Any]:
     key = {"model": model, "pack": asked.pack, "item": asked.item.id, "trial": asked.trial}
     what = change(model, asked) if change else None
     if what == "error":
@@ -98,7 +101,7 @@ def _record(model: str, made: Model, asked: Request, seed: int, change: Change |
         }
     syllables = sum("가" <= c <= "힣" for c in asked.system + asked.user)
     reply = Reply(
-        f"정답: {LETTERS[asked.order.index(1 if _right(model, made, asked, seed) else 2)]}",
+        f"정답: {LETTERS[asked.order.index(1 if _right(model, made, asked, seed, night) else 2)]}",
         "length" if what == "truncated" else "stop", usage=Usage(math.ceil(syllables * made.tokens), 0, 8, 0),
         ttft_s=made.ttft_s,
     )  # fmt: skip
@@ -106,8 +109,9 @@ def _record(model: str, made: Model, asked: Request, seed: int, change: Change |
     return _done(key, asked, reply) | {"latency_s": made.latency_s * luck, "queue_s": 0.0, "started_at": "2026-11-01T00:00:00+00:00"}  # fmt: skip
 
 
-def _right(model: str, made: Model, asked: Request, seed: int) -> bool:
+def _right(model: str, made: Model, asked: Request, seed: int, night: int) -> bool:
     place = (asked.pack, asked.item.id)
     gap = made.gap.get(asked.pack, 0.0) + made.gap.get(f"{asked.pack}/{asked.item.stratum}", 0.0)
     logit = gap + _noise(seed, "luck", model, *place).gauss() - _noise(seed, "item", *place).gauss(-1, 1.3)
-    return _noise(seed, "coin", model, *place, asked.trial).random() < 1 / (1 + math.exp(-logit))
+    again = (night,) if night else ()
+    return _noise(seed, "coin", model, *place, asked.trial, *again).random() < 1 / (1 + math.exp(-logit))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,15 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmbench import ci, gate
+from lmmbench import ci, cli, gate
 from lmmbench.analysis import compare
 from lmmbench.faults import UsageError
-from tests.fake_server import Answer, Exchange, FakeServer
+from tests import simulate
+from tests.fake_server import Answer, Exchange, FakeServer, openai
 from tests.kit import lmmbench, providers_yaml, run_here, write_pack
+from tests.simulate import Model
 from tests.test_compare import Row, row, write_run
 
 N = 120
 DAY = date(2026, 11, 22)
+NIGHTS = 400
 
 
 def judged(tmp_path: Path, a: list[Row], b: list[Row], **more: Any) -> gate.Outcome:
@@ -207,6 +214,80 @@ def test_what_the_night_did_not_ask_is_inconclusive(tmp_path: Path) -> None:
     assert lmmbench("gate", "night", "--baseline", "base:sim-a", cwd=tmp_path).returncode == 0
 
 
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs `base` (two models, two packs) and `night` (one of each, served by another model; its vendor
+    has an accent and a Korean name)."""
+    cwd = tmp_path_factory.mktemp("moved")
+    for pack in ("p", "q"):
+        write_pack(cwd / "tasks" / pack, 6)
+    rows: dict[str, dict[str, Any]] = {"sim-a": {"vendor": "Café 모의 😀"}, "sim-b": {}}
+    with FakeServer() as server:
+        providers_yaml(cwd / "providers.yaml", server.url, rows)
+        run_here(cwd, tasks="p,q", run_id="base")
+        server.script = lambda x: Answer(body=openai(answer(6)(x), model="sim-a-2"))
+        run_here(cwd, tasks="p", models="sim-a", run_id="night")
+    return cwd
+
+
+GATE = ("gate", "night", "--baseline", "base", "--ci")
+SAID = ("drift: sim-a: the served model changed from sim-a to sim-a-2", "sim-b q: nothing pairs", "::warning", "RESULT: INCONCLUSIVE")  # fmt: skip
+
+
+def test_a_gate_s_json_has_stdout_to_itself(moved: Path) -> None:
+    """Scripts read it: the drift, the notes, the annotations and the verdict go to stderr; in a table they stay beside it."""
+    done = lmmbench(*GATE, "--format", "json", cwd=moved)
+    assert [(r["model_a"], r["cell"]) for r in json.loads(done.stdout) if r["tested"]] == [("sim-a", "p"), ("sim-a", "q"), ("sim-b", "p"), ("sim-b", "q")]  # fmt: skip
+    assert [text for text in SAID if text not in done.stderr] == []
+    table = lmmbench(*GATE, cwd=moved)
+    assert [text for text in SAID if text not in table.stdout] == []
+    assert (table.stderr, table.returncode, done.returncode) == ("", 3, 3)
+
+
+def test_a_gate_s_markdown_is_one_document(moved: Path) -> None:
+    """A heading, the drift, the table, the notes and the verdict, each a paragraph; commands of the workflow are none."""
+    done = lmmbench(*GATE, "--format", "md", cwd=moved)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "## lmmbench gate: night against base"
+    assert any(line.startswith("SIMULATED  Scores 0-100") for line in lines)
+    assert lines[-1].startswith("RESULT: INCONCLUSIVE")
+    table = [n for n, line in enumerate(lines) if line.startswith("|")]
+    assert table == list(range(table[0], table[0] + 6)) and lines[table[0] - 1] == lines[table[-1] + 1] == ""
+    assert "**drift**: sim-a" in done.stdout and "sim-b q: nothing pairs" in done.stdout
+    assert "::" not in done.stdout and "::warning" in done.stderr
+
+
+MACHINE = [
+    *((*GATE[:4], "--format", "json"), ("compare", "base", "night", "--format", "json")),
+    *(("matrix", "base", "night", "--view", view, "--format", "json") for view in ("models", "article")),
+    ("matrix", "base", "--view", "claims", "--format", "json"),
+    *(("list", what, "--json") for what in ("models", "tasks", "runs")),
+    ("doctor", "--models", "sim-a", "--json"),
+]
+
+
+ENCODINGS = [*((c, "utf-8") for c in MACHINE), *((c, e) for c in MACHINE[2:4] for e in ("ascii", "latin-1"))]
+
+
+@pytest.mark.parametrize(("command", "encoding"), ENCODINGS)
+def test_whoever_asks_for_json_gets_nothing_else(moved: Path, command: tuple[str, ...], encoding: str) -> None:
+    """The whole of stdout is one JSON list, also where stdout cannot carry all of it: then in JSON's own escapes."""
+    done = lmmbench(*command, cwd=moved, env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+    found = json.loads(done.stdout)
+    assert isinstance(found, list) and found
+    if command[0] == "matrix" and "claims" not in command:
+        assert "Café 모의 😀" in {r["vendor"] for r in found}
+
+
+def test_a_csv_is_a_table_and_nothing_else(moved: Path) -> None:
+    """One header, rows as long as it, and the reason why two runs are no field on stderr."""
+    for view in ("models", "article"):
+        done = lmmbench("matrix", "base", "night", "--view", view, "--format", "csv", cwd=moved)
+        rows = list(csv.reader(io.StringIO(done.stdout.removeprefix("\ufeff"), newline="")))
+        assert len({len(row) for row in rows}) == 1
+        assert "not one field" in done.stderr
+
+
 @pytest.mark.parametrize(("side", "code"), [("monday", 6), ("tuesday", 2)])
 def test_a_file_that_its_manifest_does_not_vouch_for_is_refused(nights: Path, side: str, code: int) -> None:
     """run.json holds the hash of every file: one that was changed behind its back decides nothing."""
@@ -329,3 +410,42 @@ def test_unchanged_nights_rarely_alarm(models: int, packs: int, items: int) -> N
         found = sum(gate._exit_code(a_night(rng, 1, 1, 300, drop=0.10)) == 1 for _ in range(500))
         print(f"gate, one cell of 300, 10 points worse: found on {found} of 500 nights")
         assert found > 475
+
+
+def gated_nights(cwd: Path, nights: int, **model: Any) -> Iterator[int]:
+    """Exit codes of `lmmbench gate` for one night after the other, each a published run of three models over two packs of 60,
+    against the one before, which baselines.json names with its hash. `model`: keys of the last night's first model."""
+    strata = {"p": {"s1": 30, "s2": 30}, "q": {"s1": 60}}
+    for night in range(nights + 1):
+        changed = {"sim-a": Model(**model)} if night == nights else {}
+        models = {m: Model() for m in ("sim-a", "sim-b", "sim-c")} | changed
+        folder = simulate.run(cwd, models, strata, run_id=f"night-{night}", night=night)
+        if night:
+            where = ["--baselines", str(cwd / "baselines.json"), "--results", str(folder.parent)]
+            yield cli.run_cli(["gate", folder.name, "--baseline", "nightly", "--format", "json", *where])
+        entry = json.loads(gate.entry_text("nightly", folder))
+        (cwd / "baselines.json").write_text(json.dumps({"version": 1, "baselines": entry}), encoding="utf-8")
+
+
+def test_the_gate_finds_a_bad_night_among_run_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two nights like the one before pass, a model that has lost its wits in one pack fails, by the real command on real files."""
+    assert list(gated_nights(tmp_path, 3, gap={"p": -3.0})) == [0, 0, 1]
+    verdicts = [{(r["model_b"], r["cell"]): r["verdict"] for r in json.loads((tmp_path / "results" / f"night-{n}" / "gate.json").read_bytes())["rows"] if r["tested"]} for n in (2, 3)]  # fmt: skip
+    assert [key for key, verdict in verdicts[1].items() if verdict == "regression"] == [("sim-a", "p")]
+    assert "regression" not in verdicts[0].values()
+    capsys.readouterr()
+
+
+@pytest.mark.prove
+def test_unchanged_nights_of_real_run_folders_rarely_alarm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same through files: journal, parquet, run.json, baselines.json and the command itself, 400 nights on which nothing
+    changed. The upper end of the alarm rate's 95 % interval is at most 6 %, and no night ends otherwise than in pass or alarm."""
+    from lmmbench import stats
+
+    codes = Counter(gated_nights(tmp_path, NIGHTS))
+    capsys.readouterr()
+    low, high = stats.wilson(codes[1], NIGHTS)
+    with capsys.disabled():
+        print(f"\ngate, {NIGHTS} unchanged nights through run folders, 3 models x 2 packs of 60: {codes[1]} alarm, {100 * codes[1] / NIGHTS:.2f} % [{100 * low:.2f}, {100 * high:.2f}]")  # fmt: skip
+    assert set(codes) <= {0, 1}
+    assert high <= 0.06

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lmmbench.analysis import matrix, report
+from lmmbench import stats
+from lmmbench.analysis import evidence, matrix, profile, report, sealed
+from lmmbench.analysis.words import WORDS
 from lmmbench.faults import UsageError
-from lmmbench.files import write_parquet
-from tests import kit
+from lmmbench.files import read_parquet, write_parquet
+from tests import kit, simulate
 from tests.browser import NoBrowser
 from tests.browser import browser as a_browser
 from tests.fake_server import Answer, Exchange, FakeServer
+from tests.simulate import Model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -240,7 +243,7 @@ def test_no_address_and_no_path_of_this_machine_is_handed_on(run: Path, desk: Pa
 
 
 @pytest.fixture(scope="module")
-def browser(run: Path, hostile: Path) -> Iterator[Browser]:
+def browser(run: Path, hostile: Path, world: Path) -> Iterator[Browser]:
     """The runs come first: while the browser runs, this thread cannot run an event loop of its own."""
     try:
         with a_browser() as started:
@@ -395,12 +398,20 @@ def test_the_matrix_sorts_by_a_column_and_says_so(page: Page) -> None:
     assert seen[2][1] == [*SIM, "baseline-copy"]
 
 
+def rate(share: float | None, clusters: int) -> str:
+    """A share and Wilson's interval of it, as the page shows them."""
+    if share is None:
+        return "–"
+    low, high = stats.wilson(share * clusters, clusters)
+    return f"{100 * share:.1f} %\n[{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def test_conduct_speed_and_cost_have_their_table(page: Page, run: Path) -> None:
     """Rates and latencies as in the matrix, `–` where not known; any column sorts, nulls last both ways."""
     cells = [c for c in matrix.read(run) if c["kind"] == "pack"]
     rows = rows_in(page, "#conduct table")
     assert [r[1] for r in rows] == [c["cell"] for c in cells]
-    assert [r[3] for r in rows] == ["–" if c["truncated_rate"] is None else f"{100 * c['truncated_rate']:.1f} %" for c in cells]  # fmt: skip
+    assert [r[3] for r in rows] == [rate(c["truncated_rate"], c["clusters"]) for c in cells]
     assert {r[8] for r in rows} <= {"–"} | {f"${n:.2f}" for n in (0.0,)}
     for way in ("descending", "ascending"):
         control(page, "conduct:parsed_rate").click()
@@ -409,6 +420,70 @@ def test_conduct_speed_and_cost_have_their_table(page: Page, run: Path) -> None:
         assert column[-1] == "–"
         numbers = [float(x.split()[0]) for x in column if x != "–"]
         assert numbers == sorted(numbers, reverse=way == "descending")
+
+
+# --- what the terminal says below the matrix ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run of three made-up models over a pack, its sealed part and another pack: sim-b knows the public part
+    by heart, sim-c is far behind in the other pack; some items are recalled."""
+    strata = {"mini": {"jeju": 120}, "mini-sealed": {"jeju": 60}, "other": {"north": 90}}
+    gaps = {"sim-a": {}, "sim-b": {"mini": 4.0}, "sim-c": {"other": -4.0}}
+    folder = simulate.run(tmp_path_factory.mktemp("world"), {m: Model(gap=gap) for m, gap in gaps.items()}, strata)
+    plan = json.loads((folder / "plan.json").read_bytes())
+    plan["packs"]["mini-sealed"]["card"]["sealed_from"] = "mini"
+    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    items = read_parquet(folder / "items.parquet")
+    kinds = ["recall" if n % 4 == 0 else "page" for n in range(items.num_rows)]
+    at = items.column_names.index("attestation")
+    told = items.set_column(at, items.schema.field(at), [kinds]).to_pylist()
+    write_parquet(folder / "items.parquet", items.schema, [told])
+    return folder
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_the_page_says_what_the_questions_rest_on_and_who_knows_them_by_heart(
+    browser: Browser, world: Path, lang: str
+) -> None:
+    """Every text of the terminal's evidence line, its table of public and sealed parts and its profile, in either language,
+    the line within the matrix's section."""
+    (line,) = evidence.lines([world], lang)
+    tables = [*profile.sheets(matrix.read(world), lang), *sealed.sheets(sealed.gaps([world]), lang)]
+    with opened(browser, report.write(world)) as page:
+        control(page, "lang").select_option(lang)
+        assert page.inner_text("#matrix .evidence") == line
+        assert "recall 25 %" in line
+        assert page.locator("#tables h2").all_inner_texts() == [t.title for t in tables]
+        for n, sheet in enumerate(tables):
+            table = page.locator("#tables table").nth(n)
+            assert table.locator("thead th").all_text_contents() == list(sheet.header)
+            assert [t for row in sheet.rows for t in row] == table.locator("tbody th, tbody td").all_text_contents()
+            assert page.locator("#tables .help").nth(n).inner_text() == sheet.note
+        shown = page.inner_text("#tables")
+        verdict = WORDS[lang]["better_on_public"]
+        assert [r[0] for r in rows_in(page, "#tables .scroll:last-child table") if r[-1] == verdict] == ["sim-b"]
+        assert "other -" in shown
+        assert page.locator("#tables th:not([scope])").count() == 0
+
+
+def test_a_page_without_sealed_parts_has_no_table_of_them(page: Page) -> None:
+    """Nothing is drawn where nothing can be said; the evidence line stands all the same."""
+    assert page.inner_text("#tables") == ""
+    assert "recall 100 %" in page.inner_text("#matrix .evidence")
+
+
+def test_a_hostile_name_in_such_a_table_stays_text(browser: Browser, world: Path, tmp_path: Path) -> None:
+    """A stratum or model that tries something is shown by its letters and numbers."""
+    data = report.data(world)
+    data["tables"]["en"][-1]["rows"][0][0] = "<img src=x onerror=window.pwned=1>\u202e"
+    data["evidence"]["en"] = ["</script><script>window.pwned = 1</script>"]
+    path = tmp_path / "report.html"
+    path.write_text(report.page(data, "en"), encoding="utf-8", newline="\n")
+    with opened(browser, path) as page:
+        assert "<img src=x onerror=window.pwned=1>⟦U+202E⟧" in page.inner_text("#tables")
+        assert "</script><script>" in page.inner_text("#matrix .evidence")
 
 
 def listed(page: Page) -> set[str]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz.distance import Indel
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 from lmmbench import packs, scorers
+from lmmbench.check import check_pack
 from lmmbench.scorers import Grade, chrf, dialect, exact, facts, numbers, overlap, summary, text
 from lmmbench.types import Item, Provenance
+from tests import kit
+from tests.fake_server import FakeServer
 from tests.kit import ROOT
 
 SHIPPED = packs.select("all", ROOT / "tasks")
@@ -84,15 +92,19 @@ def test_copying_a_dialect_sentence_is_no_rewriting() -> None:
 
 
 def test_copying_a_document_is_no_summary() -> None:
-    """The whole document of every summary item of ours, or its beginning or its end, earns at most half."""
+    """Whole documents, their beginnings or their ends earn less than half on average, and no single one full marks:
+    the facts lie all over a document."""
     documents = [(p, i) for p, i in ITEMS if p.card.scorer_of(i.type).name == "summary"]
     assert documents
+    earned: dict[str, list[float]] = defaultdict(list)
     for pack, item in documents:
         document, limit = item.fields["document"], int(item.params["limit"])
-        for copied in (document, document[:limit], document[-limit:], document * 3):
-            assert graded(pack, item, copied).score <= 0.5, item.id
+        copies = {"whole": document, "beginning": document[:limit], "end": document[-limit:], "thrice": document * 3}
+        for name, copied in copies.items():
+            earned[name].append(graded(pack, item, copied).score)
         assert item.fields["limit"] == str(limit), "the limit that is asked for is the one that is graded by"
         assert all(len(target) <= limit for target in item.targets)
+    assert all(sum(scores) / len(scores) < 0.5 and max(scores) < 1 for scores in earned.values())
 
 
 def test_every_metric_carries_a_signature() -> None:
@@ -237,6 +249,90 @@ def test_a_number_is_right_in_any_writing(gold: str, answers: list[str]) -> None
 def test_another_number_or_unit_is_wrong(gold: str, answers: list[str]) -> None:
     """A unit that carries a scale (원, %, km, 시) may neither be left out nor changed."""
     assert [a for a in answers if said(a, gold).score != 0] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "answers"),
+    [
+        ("1km", ["1,000m", "1 킬로미터", "천 미터입니다", "정답: 1000 m", "100,000cm"]),
+        ("1.5kg", ["1,500g", "1킬로그램 500그램", "천오백 그램이에요"]),
+        ("30cm", ["300mm", "0.3m", "삼백 밀리미터입니다."]),
+        ("2l", ["2,000ml", "2리터", "2,000 밀리리터"]),
+        ("1시간 30분", ["90분", "한 시간 삼십 분", "1시간 반", "1.5시간", "5,400초", "구십 분입니다"]),
+        ("90분", ["1시간 30분", "한 시간 반이요"]),
+        ("14:30", ["오후 2시 30분", "14시 30분", "오후 2:30", "오후 두 시 반", "정답: 14:30", "14:30입니다", "１４：３０"]),
+        ("오후 2시 30분", ["14:30", "14시 30분", "오후 2:30", "오후 2시 반"]),
+        ("15시", ["15:00", "오후 3:00", "오후 세 시"]),
+        ("오전 9:05", ["9:05", "09:05", "아침 9시 5분"]),
+    ],
+)  # fmt: skip
+def test_a_unit_that_the_gold_names_may_be_another_of_its_kind(gold: str, answers: list[str]) -> None:
+    """Metres, grams, litres, hours and minutes convert; a clock's colon is read as hours and minutes."""
+    assert [a for a in answers if said(a, gold).score != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "answers"),
+    [
+        ("1km", ["1000", "1,000", "1", "1000mm", "1000g", "1,001m", "100m", "1000원"]),
+        ("1000", ["1km", "1kg", "1000m"]),
+        ("23마리", ["23m", "23분", "0.023km"]),
+        ("90분", ["1시 30분", "1시간", "30분", "90초", "1시간 90분"]),
+        ("14:30", ["2:30", "오전 2:30", "오전 2시 30분", "14:03", "14시", "30분", "14시간 30분", "1430", "14.30", "870분"]),
+        ("3시 30분", ["3시간 30분", "210분", "15:30"]),
+        ("3:2", ["3시 2분", "2:3", "3대 2분", "32"]),
+        ("1km 500m", ["500m 1km", "1km", "500m", "1.5"]),
+        ("1년", ["12개월", "365일"]),
+        ("1달러", ["100센트", "1,400원"]),
+    ],
+)  # fmt: skip
+def test_what_the_gold_does_not_measure_is_never_converted(gold: str, answers: list[str]) -> None:
+    """A bare number, another kind of unit, a time of day for a duration, a score for a time, a month that is no fixed count
+    of days: all wrong."""
+    assert [a for a in answers if said(a, gold).score != 0] == []
+
+
+STEPS = {("km", "m"): 1000, ("m", "cm"): 100, ("cm", "mm"): 10, ("kg", "g"): 1000, ("g", "mg"): 1000, ("l", "ml"): 1000, ("시간", "분"): 60, ("분", "초"): 60}  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(STEPS)), st.integers(1, 9_999), st.integers(0, 10_000_000), st.sampled_from(["km", "kg", "l", "시간", "시", "명", "원", ""]))  # fmt: skip
+def test_a_converted_number_is_right_and_any_other_is_wrong(
+    pair: tuple[str, str], whole: int, other: int, foreign: str
+) -> None:
+    """Exactly: no rounding, both ways round; another count is wrong, and so is the right count of something else."""
+    (large, small), step = pair, STEPS[pair]
+    gold, right = f"{whole}{large}", whole * step
+    assert said(f"{right:,}{small}", gold).score == said(f"{whole} {large}", f"{right}{small}").score == 1
+    assert said(f"{other}{small}", gold).score == (other == right)
+    assert said(f"{right}", gold).score == 0
+    if foreign not in ("", large, small) and not {foreign, large} <= {"시", "시간", "분"}:
+        assert said(f"{right}{foreign}", gold).score == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 23), st.integers(0, 59))
+def test_a_time_of_day_is_one_time_however_it_is_written(hour: int, minute: int, h: int, m: int) -> None:
+    """24 hours or 오전 and 오후, colon or words: every pair of writings agrees on the same minute and on no other."""
+
+    def writings(hour: int, minute: int) -> list[str]:
+        part, short = ("오전", "오후")[hour >= 12], (hour + 11) % 12 + 1
+        return [f"{hour}:{minute:02}", f"{hour:02}:{minute:02}", f"{hour}시 {minute}분", f"{part} {short}:{minute:02}", f"{part} {short}시 {minute}분"]  # fmt: skip
+
+    for gold in writings(hour, minute):
+        for answer in writings(h, m):
+            assert said(answer, gold).score == ((h, m) == (hour, minute)), (answer, gold)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
+def test_a_duration_is_one_length_however_it_is_written(hours: int, minutes: int, seconds: int) -> None:
+    """In hours, minutes and seconds, in minutes and seconds, or in seconds alone."""
+    parts = f"{hours}시간 {minutes}분 {seconds}초"
+    total = 3600 * hours + 60 * minutes + seconds
+    assert said(parts, f"{total}초").score == said(f"{total}초", parts).score == 1
+    assert said(f"{total // 60}분 {seconds}초", parts).score == 1
+    assert said(f"{total + 1}초", parts).score == 0
 
 
 @pytest.mark.parametrize(
@@ -428,6 +524,24 @@ def test_dialect_production_is_told_in_four_numbers(answer: str, score: float, m
     assert found.aux["copied"] is (text.letters(answer) == text.letters(PRODUCE.fields["source"]))
 
 
+def test_a_pack_of_dialect_production_is_checked_asked_and_graded(tmp_path: Path) -> None:
+    """No pack of ours asks for it yet, a user's may: its gold passes `check`, the row carries score, metric and the four
+    numbers, and the baseline that copies gets nothing."""
+    told = {"params": PRODUCE.params, "fields": PRODUCE.fields}
+    items = [kit.item(f"q{n}", options=(), type="produce", targets=list(PRODUCE.targets), **told) for n in range(4)]
+    prompt = {"system": "제주말로 옮기십시오.", "user": "{{source}}"}
+    pack = kit.write_pack(tmp_path / "tasks" / "p", items, prompt=prompt, scorer={"name": "dialect"}, chance=0, prompts={}, scorers={})  # fmt: skip
+    assert [problem for problem in check_pack(packs.load(pack)) if ": gold: " in problem] == []
+    rows = {"sim-a": {}, "baseline-copy": {"endpoint": "floor", "name": "copy", "region": "reference"}}
+    with FakeServer(text=PRODUCE.targets[0]) as server:
+        kit.providers_yaml(tmp_path / "providers.yaml", server.url, rows, {"floor": {"api": "baseline"}})
+        folder = kit.run_here(tmp_path).folder
+    made, copied = (kit.rows_of(folder, model)[0] for model in rows)
+    assert (made["score"], made["metric_id"].split("@")[0]) == (1.0, "dialect-production")
+    assert {"chrf", "copy_chrf", "markers", "kept", "copied"} == set(json.loads(made["aux_json"]))
+    assert (copied["score"], json.loads(copied["aux_json"])["copied"]) == (0.0, True)
+
+
 def test_a_copy_is_no_production_even_where_the_source_holds_a_marker() -> None:
     """The sentence as it was given, or with another full stop, scores 0 and is marked as copied."""
     item = made("할망이 지실을 먹었수다", source="할망이 감자를 먹었습니다", markers=["할망"], key_terms=[["먹"]])
@@ -559,6 +673,43 @@ def test_rouge_is_reproduced_by_a_plain_counting(a: str, b: str, n: int) -> None
         precision, recall = hits / p if p else 0.0, hits / r if r else 0.0
         expected = 2 * precision * recall / (precision + recall) if hits else 0.0
         assert got == pytest.approx(expected, abs=1e-12)
+
+
+# (text, reference, ROUGE-1, ROUGE-2, ROUGE-L): F1 of rouge-score 0.1.2, whose tokenizer was replaced by one that gives the
+# letters and digits of the NFC text in lower case, one token each (its own drops all Hangul)
+ROUGE_SCORE = [
+    ("바람이 많이 분다.", "바람이 세게 불어요.", 0.39999999999999997, 0.30769230769230765, 0.39999999999999997),
+    ("시의회가 412억 원의 이전 계획안을 부결했다.", "412억 원짜리 시청 이전 계획안이 시의회에서 부결됐다.", 0.7272727272727272, 0.5238095238095238, 0.5909090909090908),
+    ("할머니가 감자를 많이 잡수셨어요", "할망이 지실을 하영 먹었수다", 0.23076923076923075, 0.0, 0.23076923076923075),
+    ("ㅋㅋㅋㅋ 진짜 웃기다 ㅋㅋ", "진짜 웃기다 ㅋㅋㅋ", 0.8421052631578948, 0.8235294117647058, 0.7368421052631579),
+    ("The GPU costs 3만 원", "그래픽 카드(GPU)는 3만 원이다", 0.42857142857142855, 0.3076923076923077, 0.42857142857142855),
+    ("가나다라마바사아자차카타파하", "하파타카차자아사바마라다나가", 1.0, 0.0, 0.07142857142857142),
+    ("제주도는 바람이 많고 돌이 많고 여자가 많다", "바람 많고 돌 많고 여자 많은 제주도", 0.8125000000000001, 0.5333333333333333, 0.6250000000000001),
+    ("전혀 다른 문장이다", "完全 unrelated text 123", 0.0, 0.0, 0.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "reference", "one", "two", "longest"), ROUGE_SCORE)
+def test_rouge_is_that_of_rouge_score(answer: str, reference: str, one: float, two: float, longest: float) -> None:
+    """The reference implementation's numbers, to the last digit but the rounding of its two divisions."""
+    found = [overlap.rouge_n(answer, reference, 1), overlap.rouge_n(answer, reference, 2), overlap.rouge_l(answer, reference)]  # fmt: skip
+    assert found == pytest.approx([one, two, longest], abs=2e-16, rel=0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(HANGUL, HANGUL)
+def test_rouge_is_that_of_sacrebleus_counts_and_of_rapidfuzz(a: str, b: str) -> None:
+    """ROUGE-1 is sacrebleu's chrF of order 1 with β 1, ROUGE-n the F1 of the counts that its chrF is made of, ROUGE-L the
+    insert-delete similarity (2 LCS / both lengths): equal, without a tolerance where the divisions are the same."""
+    x, y = text.letters(a), text.letters(b)
+    for n in (1, 2):
+        mine, theirs, hits = CHRF._get_match_statistics(extract_all_char_ngrams(x, n)[-1], extract_all_char_ngrams(y, n)[-1])  # fmt: skip
+        expected = 2 * hits / (mine + theirs) if hits else 0.0
+        assert overlap.rouge_n(a, b, n) == expected
+    if x and y:
+        f1 = CHRF(char_order=1, word_order=0, beta=1).sentence_score(x, [y]).score / 100
+        assert overlap.rouge_n(a, b, 1) == pytest.approx(f1, abs=1e-12)
+        assert overlap.rouge_l(a, b) == pytest.approx(Indel.normalized_similarity(x, y), abs=1e-15)
 
 
 @settings(max_examples=100, deadline=None)

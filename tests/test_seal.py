@@ -214,11 +214,15 @@ def question_of(x: Exchange) -> tuple[str, str]:
 
 
 def answering(public: set[str]) -> object:
-    """sim-honest knows six answers in ten wherever they stand; sim-heart knows all of the public part, else as many."""
+    """sim-honest knows six answers in ten of either part, whatever the split; sim-heart knows all of the public part, else
+    as many."""
+    everything = [f"q{n:04}" for n in range(240)]
+    parts = [sorted(public), [name for name in everything if name not in public]]
+    known = {name for part in parts for n, name in enumerate(part) if n % 5 < 3}
 
     def text(x: Exchange) -> str:
         name, letter = question_of(x)
-        luck = hashlib.sha256(f"{x.model}{name}".encode()).digest()[0] < 0.6 * 256
+        luck = name in known
         knows = luck or (x.model == "sim-heart" and name in public)
         return f"정답: {letter if knows else 'A' if letter != 'A' else 'B'}"
 

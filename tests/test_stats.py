@@ -360,3 +360,10 @@ def test_the_detectable_difference_is_found_as_often_as_it_says() -> None:
     least = stats.minimum_detectable(-1.96 * 0.02, 1.96 * 0.02, comparisons=128)
     needed = scipy.stats.norm.isf(0.05 / 256) * 0.02
     assert scipy.stats.norm.sf(needed, least, 0.02) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_no_difference_is_promised_that_no_scores_can_have() -> None:
+    """Above 100 points there is nothing to detect: null, at any size that gives such an interval, two-sided or one-sided."""
+    assert stats.minimum_detectable(-1.0, 1.0, comparisons=16) is None
+    assert stats.minimum_shift(0.5, comparisons=16) is None
+    assert stats.minimum_detectable(-0.4, 0.4, comparisons=1) == pytest.approx(0.5718, abs=1e-4)

@@ -6,16 +6,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy.stats
 from rich.cells import cell_len
 from rich.console import Console
 
-from lmmbench import cli
-from lmmbench.analysis import article, claims, matrix, views
-from lmmbench.analysis.field import LABELS
+from lmmbench import cli, stats
+from lmmbench.analysis import article, claims, matrix, profile, views
+from lmmbench.analysis.field import LABELS, Cell
 from lmmbench.analysis.words import WORDS
 from tests import simulate
 from tests.kit import ROOT
@@ -75,6 +78,7 @@ def test_labels_are_words_and_nothing_is_wider_than_the_terminal(run: Path, lang
     assert max(map(cell_len, text.splitlines())) <= width
     for cell in cells:
         assert f"{WORDS[lang][cell['label']]} {100 * cell['diff']:+.1f}" in text
+        assert f"[{100 * cell['diff_low']:+.1f},{100 * cell['diff_high']:+.1f}]" in text
     assert text.count(WORDS[lang]["detectable"].split("{")[0][:20]) == 1 + len(PACKS)
     assert "\x1b" not in text
 
@@ -106,8 +110,90 @@ def test_the_other_numbers_stand_in_a_table_of_their_own(run: Path) -> None:
     assert at["sim-a"][3] == "–"
     assert at["sim-a"][4] == "1"
     assert float(at["sim-e"][4]) == pytest.approx(1 / 0.6, abs=0.15)
-    assert at["sim-a"][5:] == ["0.0", "0.0", "100.0"]
+    assert at["sim-a"][5:] == ["0.0\n[0,5]", "0.0\n[0,5]", "100.0\n[95,100]"]
     assert max(map(cell_len, printed([sheet], 120).splitlines())) <= 100
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_rates_stand_with_wilson_s_interval_and_the_rest_with_the_reason_for_none(run: Path, lang: str) -> None:
+    """Clusters are what is counted, bounds are widened to whole percents; the note says so once, under the last table."""
+    cells = [c | {"refused_rate": 0.1, "clusters": 45} for c in matrix.read(run)]
+    *first, last = [s for s in views.models(cells, lang) if s.title]
+    assert {row[6] for sheet in (*first, last) for row in sheet.rows} == {"10.0\n[4,23]"}
+    low, high = stats.wilson(4.5, 45)
+    assert (math.floor(100 * low), math.ceil(100 * high)) == (4, 23)
+    assert ({s.note for s in first}, last.note) == ({""}, WORDS[lang]["conduct_note"])
+    none = [c | {"refused_rate": None} for c in cells]
+    assert {row[6] for s in views.models(none, lang) if s.title for row in s.rows} == {"–"}
+
+
+def test_at_tiny_sizes_the_detectable_difference_is_a_dash_with_the_reason(tmp_path: Path) -> None:
+    """Three models on three items: not even 100 points would be found, and that is what is said."""
+    folder = simulate.run(tmp_path, {f"sim-{k}": Model() for k in "abc"}, {"mini": {"one": 3}})
+    text = printed(views.models(matrix.read(folder), "en"), 200)
+    assert "mini – (–: so few clusters that not even 100 points would be)" in text
+    assert "찾아낼 수 없음" in printed(views.models(matrix.read(folder), "ko"), 120)
+
+
+# --- each model against itself ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_profile_says_where_a_model_is_otherwise_than_elsewhere(run: Path, lang: str, width: int) -> None:
+    """sim-d is far behind in dialect, and so relatively better elsewhere without being strong there; what is said is the
+    matrix's profile_diff with an interval, and stands in a table of its own."""
+    cells = {(c["model"], c["cell"]): c for c in matrix.read(run)}
+    said = {(x.cell["model"], x.cell["cell"]): x for x in profile.leanings(list(cells.values()))}
+    assert said["sim-d", "korean-dialect"].diff < -0.3 and said["sim-d", "summarization"].diff > 0.1
+    assert cells["sim-d", "summarization"]["label"] == "unclear"
+    assert not [key for key in said if key[0] in ("sim-a", "sim-b", "sim-f")]
+    for key, leaning in said.items():
+        assert leaning.diff == cells[key]["profile_diff"]
+        assert abs(leaning.diff) >= 0.05 and abs(leaning.diff) > 1.96 * leaning.error
+    text = printed(profile.sheets(list(cells.values()), lang), width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert WORDS[lang]["relatively_better"] in text and re.sub(r"\W", "", WORDS[lang]["profile_note"]) in re.sub(r"\W", "", text)  # fmt: skip
+
+
+def test_a_profile_s_error_is_that_of_independent_packs() -> None:
+    """By hand: of two packs half of each variance, a fourth in all; a stratum that is its whole pack has its pack's error, and
+    a half of it that of d1 (1 - w/P) less its other half and the other pack."""
+
+    def cell(name: str, error: float, n: int) -> Cell:
+        kind = "stratum" if "/" in name else "pack"
+        half = stats.Z95 * error * math.sqrt(0.99)  # as a bootstrap of 100 clusters has it
+        return {"cell": name, "kind": kind, "n_scored": n, "clusters": 100, "diff_low": -half, "diff_high": half}
+
+    packs = {"p": cell("p", 0.03, 100), "q": cell("q", 0.04, 100)}
+    assert profile._error(packs["p"], packs) == pytest.approx(math.sqrt(0.03**2 / 4 + 0.04**2 / 4))
+    assert profile._error(cell("p/all", 0.03, 100), packs) == pytest.approx(profile._error(packs["p"], packs))
+    half = 0.03 * math.sqrt(2)  # two halves of equal spread: var(pack) = (v1 + v2) / 4
+    by_hand = math.sqrt((3 / 4) ** 2 * half**2 + (1 / 4) ** 2 * half**2 + 0.04**2 / 4)
+    assert profile._error(cell("p/half", half, 50), packs) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("df", [39, 79, 300])
+def test_a_profile_s_p_is_students(df: int) -> None:
+    """Against scipy's, as far out as Holm's correction over hundreds of cells looks."""
+    for t in (0.0, 0.5, 2.0, 3.5, 5.0):
+        assert profile.student_p(t, df) == profile.student_p(-t, df)
+        assert profile.student_p(t, df) == pytest.approx(2 * scipy.stats.t.sf(t, df), rel=1e-2)
+
+
+def test_a_pack_without_an_interval_silences_the_profile(run: Path) -> None:
+    """One cluster has no spread to read an error from; of the other cells nothing is made up."""
+    cells = [c | ({"diff_low": None, "diff_high": None, "label": "thin"} if c["cell"] == "korean-slang" else {}) for c in matrix.read(run)]  # fmt: skip
+    assert profile.leanings(cells) == []
+
+
+def test_where_nothing_stands_out_there_is_no_profile(tmp_path: Path) -> None:
+    """Too few items, one cell only, or no field: no table, and never a table of dashes."""
+    for n, (models, strata) in enumerate(
+        [("abc", {"mini": {"one": 9}}), ("abc", {"mini": {"one": 90}}), ("ab", PACKS)]
+    ):
+        folder = simulate.run(tmp_path / str(n), {f"sim-{k}": Model(gap={"mini": 3.0 * (k == "a")}) for k in models}, strata)  # fmt: skip
+        assert profile.sheets(matrix.read(folder), "en") == []
 
 
 def test_a_vendor_s_name_never_acts_on_the_terminal(run: Path) -> None:
@@ -280,7 +366,7 @@ def test_every_view_comes_in_every_format(run: Path, capsys: pytest.CaptureFixtu
     rows = list(csv.reader(io.StringIO(said["csv"].removeprefix("\ufeff"), newline="")))
     assert {len(row) for row in rows} == {{"models": len(matrix.COLUMNS), "article": 5, "claims": 4}[view]}
     columns = {line.replace("\\|", "").count("|") for line in said["md"].splitlines() if line.startswith("|")}
-    assert columns == {"models": {6, 3, 10}, "article": {5}, "claims": {5}}[view]
+    assert columns == {"models": {6, 3, 10, 4}, "article": {5}, "claims": {5}}[view]
 
 
 def test_runs_that_are_no_field_give_no_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -280,7 +280,7 @@ def who(row: Row) -> str:
 
 
 HEADER = ("model", "cell", "n", "A", "B", "B − A [95 %]", "better/worse", "p (Holm)", "detectable")
-TITLE = "Scores 0-100 on the questions that both answered; detectable: the smallest true difference found 8 times in 10"
+TITLE = "Scores 0-100 on the questions that both answered; detectable: the smallest true difference found 8 times in 10 (–: none, not even 100 points)"
 
 
 def sheet(rows: Sequence[Row]) -> Sheet:

@@ -26,11 +26,11 @@ const WORDS = {
     not_measured: "not measured", coverage_short: "covered", close: "Close", show_items: "Show these items",
     open_strata: "Show the strata of", close_strata: "Hide the strata of", sort_by: "Sort by",
     conduct: "Conduct, speed and cost",
-    conduct_help: "Shares are of the scored answers. Latency is of answers that came over a wire; cost is of answers whose price is known. – is not known or not measured, never 0.",
+    conduct_help: "Shares are of the scored answers, with Wilson's 95 % interval by clusters. Latency and cost are this run's own and have no interval: latency is of answers that came over a wire; cost is of answers whose price is known. – is not known or not measured, never 0.",
     refused_rate: "Refused", truncated_rate: "Truncated", parsed_rate: "Parsed", latency_p50: "Latency p50, s",
     latency_p95: "Latency p95, s", tokens_per_s: "Tokens/s", cost_per_1k: "$ per 1,000 items", hangul_per_token: "Hangul per input token",
     mean: "Mean", interval: "95 % interval", n: "Scored / planned", clusters: "Clusters", method: "Interval by",
-    diff: "Against the others, same items", p: "p", p_adj: "p after Holm", profile_diff: "Against its own profile", label: "Label",
+    diff: "Against the others, same items", p: "p", p_adj: "p after Holm", profile_diff: "Against its own profile (no interval)", label: "Label",
     items_title: "Items and answers", any: "any", all_packs: "all packs", all_strata: "all strata", any_model: "any model",
     stratum: "Stratum", status: "Status", reading: "How it was read", fault: "Fault", score: "Score",
     score_full: "full marks", score_part: "in between", score_zero: "0", score_none: "no score (null)", score_differ: "models differ",
@@ -74,11 +74,11 @@ const WORDS = {
     not_measured: "측정 안 됨", coverage_short: "채점", close: "닫기", show_items: "이 칸의 문항 보기",
     open_strata: "세부 영역 펼치기:", close_strata: "세부 영역 접기:", sort_by: "정렬:",
     conduct: "응답 태도, 속도, 비용",
-    conduct_help: "비율은 채점된 답을 기준으로 합니다. 지연 시간은 실제로 전송된 답의 것이고, 비용은 가격을 아는 답의 것입니다. –는 모르거나 측정되지 않았다는 뜻이며 0이 아닙니다.",
+    conduct_help: "비율은 채점된 답을 기준으로 하며, 군집 수로 본 Wilson 95 % 신뢰구간을 붙였습니다. 지연 시간과 비용은 이번 실행의 값이라 구간이 없습니다. 지연 시간은 실제로 전송된 답의 것이고, 비용은 가격을 아는 답의 것입니다. –는 모르거나 측정되지 않았다는 뜻이며 0이 아닙니다.",
     refused_rate: "거부", truncated_rate: "잘림", parsed_rate: "해석됨", latency_p50: "지연 p50, 초",
     latency_p95: "지연 p95, 초", tokens_per_s: "토큰/초", cost_per_1k: "1,000문항당 $", hangul_per_token: "입력 토큰당 한글",
     mean: "평균", interval: "95 % 신뢰구간", n: "채점 / 계획", clusters: "군집", method: "구간 방법",
-    diff: "같은 문항에서 다른 모델들과의 차", p: "p", p_adj: "p (Holm 보정)", profile_diff: "자기 평균 대비", label: "판정",
+    diff: "같은 문항에서 다른 모델들과의 차", p: "p", p_adj: "p (Holm 보정)", profile_diff: "자기 평균 대비 (구간 없음)", label: "판정",
     items_title: "문항과 답", any: "전체", all_packs: "모든 문제집", all_strata: "모든 영역", any_model: "아무 모델",
     stratum: "영역", status: "상태", reading: "답의 해석", fault: "장애", score: "점수",
     score_full: "만점", score_part: "부분 점수", score_zero: "0점", score_none: "점수 없음 (null)", score_differ: "모델끼리 다름",
@@ -434,7 +434,8 @@ function drawMatrix() {
   const labelled = data.matrix.some((cell) => cell.label);
   draw(
     "matrix", heading("matrix"), el("p", { class: "help" }, word("matrix_help")), !labelled && el("p", { class: "help" }, word("no_labels")),
-    scroller(word("matrix"), table), state.cell && cellPanel(...state.cell),
+    scroller(word("matrix"), table), data.evidence[state.lang].map((line) => el("p", { class: "help evidence" }, line)),
+    state.cell && cellPanel(...state.cell),
   );
 }
 
@@ -496,6 +497,14 @@ const CONDUCT = {
   tokens_per_s: (v) => fixed(v, 1), cost_per_1k: dollars, hangul_per_token: (v) => fixed(v, 2),
 };
 
+/** Wilson's 95 % interval of a share, clusters as the count (lmmbench/stats.py has the source); nothing for other numbers. */
+function rateRange(cell, name) {
+  if (!name.endsWith("_rate") || !known(cell[name])) return null;
+  const n = cell.clusters, p = cell[name], z = 1.959963984540054;
+  const centre = p + (z * z) / (2 * n), half = z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n)), scale = 1 + (z * z) / n;
+  return el("small", {}, range(Math.max(0, (centre - half) / scale), Math.min(1, (centre + half) / scale), points));
+}
+
 /** All numbers of one cell, and the way to its items. */
 function cellPanel(modelId, name) {
   const model = models.find((m) => m.id === modelId);
@@ -528,7 +537,7 @@ function drawConduct() {
   const of = new Map(models.map((model) => [model.id, model]));
   const row = (cell) => el(
     "tr", {}, modelHead(of.get(cell.model)), el("td", {}, cell.cell),
-    Object.entries(CONDUCT).map(([name, form]) => el("td", { class: "number" }, form(cell[name]))),
+    Object.entries(CONDUCT).map(([name, form]) => el("td", { class: "number" }, form(cell[name]), rateRange(cell, name))),
   );
   const head = [
     sortHead("conduct", "model", word("model"), 1), sortHead("conduct", "pack", word("pack"), 1),
@@ -536,6 +545,21 @@ function drawConduct() {
   ];
   const table = el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, (key ? sorted(cells, value, way) : cells).map(row)));
   draw("conduct", heading("conduct"), el("p", { class: "help" }, word("conduct_help")), scroller(word("conduct"), table));
+}
+
+// --- tables that are drawn as the terminal has them ----------------------------------------------------
+
+function drawTables() {
+  const cell = (text, place, keys) => el(place < keys ? "th" : "td", { class: "lines", scope: place < keys ? "row" : null }, text);
+  const one = ({ title, note, keys, header, rows }) => {
+    const head = el("tr", {}, header.map((text) => el("th", { scope: "col" }, text)));
+    const body = rows.map((row) => el("tr", {}, row.map((text, place) => cell(text, place, keys))));
+    return [
+      el("h2", {}, title), el("p", { class: "help" }, note),
+      scroller(title, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
+    ];
+  };
+  draw("tables", ...data.tables[state.lang].map(one));
 }
 
 // --- the items: which, and in which order -------------------------------------------------------------
@@ -816,7 +840,7 @@ function drawNotes() {
 const DRAW = { matrix: drawMatrix, conduct: drawConduct, items: drawList };
 
 function drawAll() {
-  for (const part of [drawHead, drawAbout, drawMatrix, drawConduct, drawItems, drawNotes]) part();
+  for (const part of [drawHead, drawAbout, drawMatrix, drawConduct, drawTables, drawItems, drawNotes]) part();
 }
 
 async function start() {

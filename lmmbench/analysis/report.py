@@ -18,7 +18,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lmmbench.analysis import matrix
+from lmmbench.analysis import evidence, matrix, profile, sealed
+from lmmbench.analysis.field import Cell
+from lmmbench.analysis.views import Sheet
+from lmmbench.analysis.words import WORDS
 from lmmbench.canon import sha256
 from lmmbench.faults import UsageError
 from lmmbench.files import read_parquet, without_surrogates, write_atomically
@@ -84,19 +87,31 @@ def write(folder: Path, lang: str = "en") -> Path:
 
 
 def data(folder: Path) -> Record:
-    """All that the page shows: {run, models, packs, matrix, items, rows}. `items` and each of `rows` (by model) are
-    columns; `rows` name their item by its place in `items`."""
+    """All that the page shows: {run, models, packs, matrix, evidence, tables, items, rows}. `items` and each of `rows` (by
+    model) are columns; `rows` name their item by its place in `items`. `evidence` and `tables` are texts by language."""
     plan, manifest = _json_file(folder, "plan.json"), _json_file(folder, "run.json")
     items = read_parquet(folder / "items.parquet", ITEM_COLUMNS).to_pylist()
     place = {(r["pack"], r["item_id"]): n for n, r in enumerate(items)}
+    cells, gaps = matrix.read(folder), sealed.gaps([folder])
     return {
         "run": _run(plan, manifest) | {"run_json_sha256": sha256((folder / "run.json").read_bytes())},
         "models": [_model(name, planned, manifest["models"].get(name, {})) for name, planned in plan["models"].items()],
         "packs": [_pack(name, planned) for name, planned in plan["packs"].items()],
-        "matrix": matrix.read(folder),
+        "matrix": cells,
+        "evidence": {lang: evidence.lines([folder], lang) for lang in WORDS},
+        "tables": {lang: [_table(s) for s in _sheets(cells, gaps, lang)] for lang in WORDS},
         "items": _items(items),
         "rows": {name: _rows(folder / "models" / f"{name}.parquet", place) for name in plan["models"]},
     }
+
+
+def _sheets(cells: Sequence[Cell], gaps: Sequence[sealed.Gap], lang: str) -> list[Sheet]:
+    """What the terminal shows below the matrix and the page has no table of its own for."""
+    return [*profile.sheets(cells, lang), *sealed.sheets(gaps, lang)]
+
+
+def _table(sheet: Sheet) -> Record:
+    return {"title": sheet.title, "note": sheet.note, "keys": sheet.keys, "header": sheet.header, "rows": sheet.rows}
 
 
 def _json_file(folder: Path, name: str) -> Record:

@@ -56,7 +56,7 @@ def title(lang: str, simulated: bool = False, what: str = "title") -> str:
 
 def cell_text(cell: Cell | None, lang: str = "en") -> str:
     """`52.8 [37.0,68.0]`, `n=36 · 100 %` (scored, coverage) and, where there is a label, `strength +7.1` (points from the
-    mean of the others), a line each; `–` where nothing was measured."""
+    mean of the others) and the 95 % interval of that, a line each; `–` where nothing was measured."""
     if cell is None or cell["mean"] is None:
         return WORDS[lang]["none"]
     interval = "" if cell["ci_low"] is None else f" [{100 * cell['ci_low']:.1f},{100 * cell['ci_high']:.1f}]"
@@ -65,6 +65,8 @@ def cell_text(cell: Cell | None, lang: str = "en") -> str:
     if cell["label"] is not None:
         points = "" if cell["diff"] is None else f" {100 * cell['diff']:+.1f}"
         lines.append(WORDS[lang][cell["label"]] + points)
+    if cell["label"] is not None and cell["diff_low"] is not None:
+        lines.append(f"[{100 * cell['diff_low']:+.1f},{100 * cell['diff_high']:+.1f}]")
     return "\n".join(lines)
 
 
@@ -79,7 +81,10 @@ def models(cells: Sequence[Cell], lang: str, apart: bool = False) -> list[Sheet]
     sheets = [_grid(group, lang, several, _detectable(group, lang, family, apart)) for group in groups if group]
     if sheets and not family:
         sheets[0] = replace(sheets[0], note=WORDS[lang]["no_field"])
-    return sheets + [_conduct([c for c in groups[0] if c["cell"] == p], p, lang, several) for p in packs]
+    conduct = [_conduct([c for c in groups[0] if c["cell"] == p], p, lang, several) for p in packs]
+    if conduct:
+        conduct[-1] = replace(conduct[-1], note=WORDS[lang]["conduct_note"])
+    return sheets + conduct
 
 
 def _family(cell: Cell, apart: bool) -> str:
@@ -108,24 +113,33 @@ def _detectable(cells: Sequence[Cell], lang: str, family: Mapping[str, int], apa
         for c in cells:
             if c["diff_low"] is not None and _family(c, apart) == of:
                 least = stats.minimum_detectable(c["diff_low"], c["diff_high"], size)
-                found.setdefault(c["cell"].rpartition("/")[2], []).append(100 * least)
+                found.setdefault(c["cell"].rpartition("/")[2], []).append(math.inf if least is None else least)
         if found:
-            each = " · ".join(f"{cell} {median(values):.1f}" for cell, values in found.items())
-            lines.append((f"{of}: " if of else "") + WORDS[lang]["detectable"].format(family=size, each=each))
+            each = {cell: _least(median(values), lang) for cell, values in found.items()}
+            text = " · ".join(f"{cell} {least}" for cell, least in each.items())
+            why = WORDS[lang]["undetectable"] if WORDS[lang]["none"] in each.values() else ""
+            lines.append((f"{of}: " if of else "") + WORDS[lang]["detectable"].format(family=size, each=text) + why)
     return "\n".join(lines)
+
+
+def _least(share: float, lang: str) -> str:
+    return f"{100 * share:.1f}" if share <= 1 else WORDS[lang]["none"]
 
 
 def _conduct(cells: Sequence[Cell], pack: str, lang: str, several: bool) -> Sheet:
     words = WORDS[lang]
-    rows = [[name(c, several), *(_number(n, c[n], words["none"]) for n in CONDUCT)] for c in cells]
+    rows = [[name(c, several), *(_number(n, c, words["none"]) for n in CONDUCT)] for c in cells]
     return Sheet([words["model"], *(words[n] for n in CONDUCT)], rows, title=words["conduct"].format(pack=pack))
 
 
-def _number(column: str, value: float | None, none: str) -> str:
+def _number(column: str, cell: Cell, none: str) -> str:
+    value = cell[column]
     if value is None:
         return none
     if column.endswith("_rate"):
-        return f"{100 * value:.1f}"
+        # answers of one cluster may fail together: as many are counted as can be independent
+        low, high = stats.wilson(value * cell["clusters"], cell["clusters"])
+        return f"{100 * value:.1f}\n[{math.floor(100 * low)},{math.ceil(100 * high)}]"
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
@@ -272,5 +286,5 @@ def _no_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def as_json(data: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(list(data), ensure_ascii=False, indent=1)
+def as_json(data: Sequence[Mapping[str, Any]], ascii_only: bool = False) -> str:
+    return json.dumps(list(data), ensure_ascii=ascii_only, indent=1)

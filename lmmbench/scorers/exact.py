@@ -2,7 +2,7 @@
 
 Both sides are brought to one form (`text.bare`; the card's `normalise` names the steps). Beyond that an answer may be
 the gold and one closed ending (서울입니다, 서울이요, 서울은): anchored on the gold, so that nothing of a word is ever cut;
-or the gold's number in other writing (스물세 마리, 23마리, 3만 5천 원, ₩35,000).
+or the gold's number in other writing (스물세 마리, 23마리, 3만 5천 원, ₩35,000) or in another unit of its kind (1 km, 1,000 m).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lmmbench.scorers import Grade, Scorer, numbers
 from lmmbench.scorers.text import DEFAULT_STEPS, bare, clean
 from lmmbench.types import Item
 
-VERSION = 2
+VERSION = 3
 _MARKED = re.compile(
     r"(?:최종\s*)?(?:정답|답변?|answer)(?:[\s*_\])】]*(?:은|는)?[\s*_]*[:：]\s*|[은는]\s+| is\s+)(.+)", re.IGNORECASE
 )
@@ -125,7 +125,7 @@ def _said(answer: str) -> tuple[str, str]:
 
 
 def _metric_id(params: Mapping[str, Any]) -> str:
-    return f"exact-ko@{VERSION}|norm:{'+'.join(params.get('normalise', DEFAULT_STEPS))}|numbers:yes|endings:anchored"
+    return f"exact-ko@{VERSION}|norm:{'+'.join(params.get('normalise', DEFAULT_STEPS))}|numbers:yes|units:metric+time|endings:anchored"
 
 
 SCORER = Scorer("exact", _metric_id, grade, lambda item, order: list(item.targets), "open")

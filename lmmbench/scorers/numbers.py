@@ -6,6 +6,11 @@ A number is only read where it can be nothing else: as the whole of an answer (`
 from __future__ import annotations
 
 import re
+from fractions import Fraction
+from itertools import pairwise
+
+Pairs = tuple[tuple[str, str], ...]
+"""Numbers with their units, (digits, unit), in the order in which they are written."""
 
 _ONES = {"하나": 1, "한": 1, "둘": 2, "두": 2, "셋": 3, "세": 3, "석": 3, "서": 3, "넷": 4, "네": 4, "넉": 4, "너": 4}
 _ONES |= {"다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9}
@@ -86,7 +91,16 @@ _BEFORE_UNIT = re.compile(
     rf"(?<![가-힣\d.])(?P<number>{_NATIVE_RE}|{_SINO_RE})\s?(?P<unit>{_UNIT_RE})(?![A-Za-z])", re.IGNORECASE
 )
 _SIGN = re.compile(r"(?:₩|￦|\\)\s?([\d.,]+(?:\s?[만억조천])*)")
-_HALF = re.compile(r"(?<=시)\s?반")
+_HALF = re.compile(r"(?:(?<=시)|(?<=시간))\s?반")
+_COLON = re.compile(r"(?P<part>(?:오전|아침|새벽|오후|저녁|밤)?)\s?(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)")
+_SIZES: dict[str, dict[str, Fraction]] = {
+    "length": {"km": Fraction(1000), "m": Fraction(1), "cm": Fraction(1, 100), "mm": Fraction(1, 1000)},
+    "mass": {"kg": Fraction(1000), "g": Fraction(1), "mg": Fraction(1, 1000)},
+    "volume": {"l": Fraction(1), "ml": Fraction(1, 1000)},
+    "duration": {"시간": Fraction(3600), "분": Fraction(60), "초": Fraction(1)},
+    "clock": {"시": Fraction(3600), "분": Fraction(60), "초": Fraction(1)},
+}
+"""Units that are whole multiples of one another, largest first, by what they measure."""
 _CLOCK = re.compile(r"(?P<early>오전|아침|새벽)?(?P<late>오후|저녁|밤)?\s?(?P<hour>\d{1,2})시")
 
 
@@ -121,12 +135,13 @@ def _sino(text: str) -> str | None:
     return str(int(whole)) if whole == int(whole) else repr(whole)
 
 
-def value(text: str) -> tuple[tuple[str, str], ...] | None:
-    """A text that is nothing but numbers with units, as pairs (digits, unit): `오후 세 시 반` is ((15, 시), (30, 분)).
+def value(text: str) -> Pairs | None:
+    """A text that is nothing but numbers with units, as pairs (digits, unit): `오후 세 시 반` and `15:30` are ((15, 시),
+    (30, 분)).
 
     None for any other text. 제3 keeps its 제 as the unit.
     """
-    text = _clock(_SIGN.sub(r"\1원", text.strip()))
+    text = _clock(_SIGN.sub(r"\1원", _without_colon(text.strip())))
     ordinal = text.startswith("제") and len(text) > 1
     text, at = text[1:] if ordinal else text, 0
     found: list[tuple[str, str]] = []
@@ -144,14 +159,40 @@ def value(text: str) -> tuple[tuple[str, str], ...] | None:
 
 
 def same(a: str, b: str) -> bool:
-    """Both are the same number of the same thing; a count noun may be left out, as the question implies it."""
+    """Both are the same number of the same thing: a count noun may be left out, as the question implies it, and a unit may
+    be another of its kind (1 km is 1,000 m, 90분 is 1시간 30분), none of which may be left out."""
     left, right = value(a), value(b)
-    if not left or not right or len(left) != len(right):
+    if not left or not right:
+        return False
+    return _alike(left, right) or (_size(left) is not None and _size(left) == _size(right))
+
+
+def _alike(left: Pairs, right: Pairs) -> bool:
+    if len(left) != len(right):
         return False
     for (x, unit), (y, other) in zip(left, right, strict=True):
         if x != y or (unit != other and not ({unit, other} - {""} <= set(COUNTERS) and "" in (unit, other))):
             return False
     return True
+
+
+def _size(pairs: Pairs) -> tuple[str, Fraction] | None:
+    """What numbers with units measure, and how much of it in the smallest steps of `_SIZES`: ((1, km), (500, m)) is
+    (length, 1500). None where a unit has no other of its kind, or the units do not get smaller from one to the next."""
+    units = [unit for _, unit in pairs]
+    for kind, sizes in _SIZES.items():
+        known = [sizes[unit] for unit in units if unit in sizes]
+        falling = all(a > b for a, b in pairwise(known))
+        # a time of day names its hour: 30분 alone is how long
+        if len(known) == len(units) and falling and (kind != "clock" or units[0] == "시"):
+            return kind, sum((Fraction(n) * size for (n, _), size in zip(pairs, known, strict=True)), Fraction(0))
+    return None
+
+
+def _without_colon(text: str) -> str:
+    """`14:30` and `오후 2:30` as hours and minutes; a ratio or a score such as 3:2 stays as it is."""
+    found = _COLON.fullmatch(text)
+    return f"{found['part']} {int(found['hour'])}시 {int(found['minute'])}분".strip() if found else text
 
 
 def _clock(text: str) -> str:
