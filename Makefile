@@ -43,8 +43,10 @@ check: $(VENV)/.dev ## lint, types, packs, tests, audit
 prove: $(VENV)/.dev ## slow proofs: power cuts, full disks, 200 kill -9, a state machine; simulations of the labels and the gate
 	$(BIN)/python -m pytest -m prove -s
 
-perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the HTTP client table; how fast a large report opens
+perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the HTTP client table; scoring; growth; a large report
 	$(BIN)/python -m benchmarks.perf
+	$(BIN)/python -m benchmarks.scoring
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.labels
 	$(BIN)/python -m benchmarks.report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
 
         sys.stdout.write(f"lmmbench {__version__}\n")
         return
+    # Arrow's own pool keeps 50 MB for the next time
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from lmmbench.cli import run_cli
 
     sys.exit(run_cli())

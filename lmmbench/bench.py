@@ -183,10 +183,10 @@ def choose_items(pack: packs.Pack, options: RunOptions) -> PlannedPack:
     """The items of a pack that are asked. Raises UsageError when none is left."""
     from lmmbench.validators import ATTESTATIONS
 
-    active = list(pack.active)
+    active = [i for i in pack.items.heads() if i.status == "active"]
     if options.min_attestation:
         allowed = ATTESTATIONS[: ATTESTATIONS.index(options.min_attestation) + 1]
-        active = [i for i in active if i.provenance.attestation in allowed]
+        active = [i for i in active if i.attestation in allowed]
     items = packs.sample(active, options.limit)
     if not items:
         raise UsageError(f"no item of the pack {pack.id!r} is left to ask; loosen --min-attestation or --limit")
@@ -254,18 +254,16 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack], shard: shards.Shard | Non
     unknown = []
     # a server of one's own that is given a price is counted by it, as the cap will
     keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint) or p.model.price.input is not None}
-    fed = _prompt_tokens(run_plan, chosen) if keyed else []
+    fed = _prompt_tokens(run_plan, chosen, keyed, shard)
     for model_id, planned in keyed.items():
-        costs = []
-        for ask, prompt, answer in fed:
-            if shard and not shard.holds((model_id, *ask)):
-                continue
+        shares[model_id] = 0.0
+        for (prompt, answer), times in fed[model_id].items():
             out = planned.model.most_output(answer)
-            tokens_in, tokens_out = tokens_in + prompt, tokens_out + out
-            costs.append(money.worst(prompt, out, planned.model.price))
-        if any(c is None for c in costs):
-            unknown.append(model_id)
-        shares[model_id] = sum(c for c in costs if c is not None)
+            tokens_in, tokens_out = tokens_in + times * prompt, tokens_out + times * out
+            cost = money.worst(prompt, out, planned.model.price)
+            shares[model_id] += times * (cost or 0.0)
+            if cost is None and model_id not in unknown:
+                unknown.append(model_id)
     asks = run_plan.asks * len(run_plan.models)
     return Estimate(
         asks,
@@ -279,17 +277,20 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack], shard: shards.Shard | Non
     )
 
 
-def _prompt_tokens(run_plan: Plan, chosen: list[packs.Pack]) -> list[tuple[tuple[str, str, int], int, int]]:
-    """((pack, item, trial), prompt tokens, answer cap) of every planned ask of one model."""
-    out = []
-    for pack in chosen:
-        wanted = set(run_plan.packs[pack.id].items)
-        for item in pack.items:
-            if item.id in wanted:
-                request = packs.request(pack, item, 0, seed=0, shuffled=False)
-                tokens, cap = money.input_tokens(request), request.max_output_tokens
-                out += [((pack.id, item.id, trial), tokens, cap) for trial in range(run_plan.repeats)]
-    return out
+def _prompt_tokens(
+    run_plan: Plan, chosen: list[packs.Pack], models: Iterable[str], shard: shards.Shard | None
+) -> dict[str, Counter[tuple[int, int]]]:
+    """For each model, how many of its asks (in the shard) have so many (prompt tokens, answer cap)."""
+    found = {model_id: Counter[tuple[int, int]]() for model_id in models}
+    for pack in chosen if found else ():
+        for item in pack.items.of(run_plan.packs[pack.id].items):
+            request = packs.request(pack, item, 0, seed=0, shuffled=False)
+            size = money.input_tokens(request), request.max_output_tokens
+            for model_id, counts in found.items():
+                keys = ((model_id, pack.id, item.id, trial) for trial in range(run_plan.repeats))
+                if times := sum(map(shard.holds, keys)) if shard else run_plan.repeats:
+                    counts[size] += times
+    return found
 
 
 def estimate_text(e: Estimate) -> str:
@@ -425,11 +426,15 @@ def execute(
     path = folder / "journal" / f"{how.shard.writer if how.shard else shards.MAIN}.jsonl"
     writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
     found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
+    _collect_less()
+    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+
+
+def _collect_less() -> None:
+    """Thousands of live tasks, records and rows are no garbage: the collector need not look at them again and again."""
     if threading.current_thread() is threading.main_thread():  # else the process is somebody else's
-        # thousands of live tasks and records are no garbage: the collector need not look at them again and again
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
 
 
 async def _execute(
@@ -440,15 +445,13 @@ async def _execute(
     from lmmbench.progress import watch
     from lmmbench.providers import make
 
-    answered = found.answered()
-    before = Counter(key[0] for key in answered)
     gates = gates_of(run_plan, how)
     lanes = []
     async with Sender() as sender:
         for model_id, planned in run_plan.models.items():
             provider: Provider = make(planned.model, planned.model.endpoint, planned.endpoint, sender)
             todo = runner.pending(
-                chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, answered,
+                chosen, {p: x.items for p, x in run_plan.packs.items()}, model_id, found.answered,
                 repeats=run_plan.repeats, seed=run_plan.seed, shuffled=run_plan.option_order == "shuffled",
                 stream=run_plan.stream, shard=how.shard,
             )  # fmt: skip
@@ -460,7 +463,7 @@ async def _execute(
                     gates[planned.model.endpoint],
                     todo,
                     sum(map(how.shard.holds, run_plan.keys(model_id))) if how.shard else run_plan.asks,
-                    answered_before=before[model_id],
+                    answered_before=found.answers_of(model_id),
                     said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
                     cut=len(found.cut.get(model_id, ())),
                 )
@@ -565,12 +568,13 @@ def publish(
     from lmmbench.analysis import matrix
 
     found = found or results.index(folder, run_plan)  # what cannot be read changes nothing
+    _collect_less()
     # the commit mark goes first, and comes back last: it never vouches for files of another publishing
     remove_synced(folder / "run.json")
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
-    items = results.items_of(folder, run_plan, chosen)
-    counts, scored = results.publish_models(folder, run_plan, items, found)
+    counts, scored = results.publish_models(folder, run_plan, results.Asked(folder, run_plan), found)
+    found.forget()
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
@@ -614,8 +618,8 @@ def shard_counts(found: Index, run_plan: Plan, shard: shards.Shard) -> dict[str,
     """The shard's asks of each model by status, from its journal's index."""
     return {
         model_id: Counter(
-            found.outcomes[key].status if key in found.outcomes else "skipped"
-            for key in run_plan.keys(model_id)
+            status
+            for key, status in zip(run_plan.keys(model_id), found.statuses(model_id), strict=True)
             if shard.holds(key)
         )
         for model_id in run_plan.models
@@ -644,7 +648,7 @@ def left(folder: Path, run_plan: Plan, found: Index) -> list[str]:
         shards.number_of(key, run_plan.shards)
         for model_id in run_plan.models
         for key in run_plan.keys(model_id)
-        if key not in found.outcomes or found.outcomes[key].rank < 3
+        if not found.answered(key)
     )
     return [
         f"shard {shard} {_how_ended(found.ends.get(shard.writer))}: {open_asks[shard.number]} asks without an answer"

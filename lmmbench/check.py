@@ -114,7 +114,7 @@ def _notes(name: str, pack: packs.Pack, problems: Sequence[str]) -> Iterator[str
     yield f"{name} {pack.card.version}: {len(pack.active)} of {len(pack.items)} items active{note}"
     for excuse in excuses(pack.folder):
         yield f"{name}: excused from {excuse.rule}: {_few(excuse.items)}: {excuse.reason}"
-    if disputed := [i.id for i in pack.items if i.status == "disputed"]:
+    if disputed := [i.id for i in pack.items.heads() if i.status == "disputed"]:
         yield f"{name}: disputed, not asked: {_few(disputed)}"
 
 

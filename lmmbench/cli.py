@@ -553,7 +553,7 @@ def _on_cluster(
     broken = [f"shard {name}: {x.text}" for name, x in ended.items() if x.code not in (0, 3)]
     for text in broken:
         _say(f"lmmbench: {text}")
-    if any(x.code == 2 for x in ended.values()) and not results.index(folder, run_plan).outcomes:
+    if any(x.code == 2 for x in ended.values()) and not results.index(folder, run_plan).has_asks():
         raise UsageError(f"nothing was asked: {broken[0]}")
     return _merged(folder, run_plan, chosen, how, where, lang, caught)
 

@@ -71,7 +71,7 @@ def _sheet(pack: Pack, lang: str, header: Sequence[str], row: Callable[[Sequence
 def _facts(pack: Pack, lang: str) -> Sheet:
     card, words = pack.card, WORDS[lang]
     days = sorted({i.provenance.made_on for i in pack.active})
-    status = Counter(i.status for i in pack.items)
+    status = Counter(i.status for i in pack.items.heads())
     scorers = sorted({card.scorer_of(i.type).name for i in pack.active})
     told = {
         "version": card.version, "licence": card.licence, "active": status["active"], "disputed": status["disputed"],

@@ -5,9 +5,10 @@ Every error is one sentence that names the place, what is wrong, and (for a miss
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,24 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise UsageError(f"{path}: byte {e.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as e:
+        raise UsageError(f"{path}: cannot be read ({e.strerror}); name an existing file") from None
+
+
+def read_lines(path: Path, digest: Any) -> Iterator[tuple[int, int, bytes, str]]:
+    """(number, offset, bytes, text) of each line of a file that may be too large to be read at once, without line
+    breaks. `digest` (hashlib) is fed all of it but a byte order mark. Raises UsageError naming the file."""
+    try:
+        with path.open("rb") as f:
+            offset = len(codecs.BOM_UTF8) if f.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0
+            f.seek(offset)
+            for number, whole in enumerate(f, 1):
+                digest.update(whole)
+                line = whole.removesuffix(b"\n")
+                yield number, offset, line, line.decode()
+                offset += len(whole)
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: byte {offset + e.start} is not UTF-8; save the file as UTF-8") from None
     except OSError as e:
         raise UsageError(f"{path}: cannot be read ({e.strerror}); name an existing file") from None
 
@@ -94,10 +113,10 @@ _ADAPTERS: dict[Any, Any] = {}
 
 def _adapter(kind: Any) -> Any:
     """The validator of a dataclass, built once."""
-    from pydantic import TypeAdapter
-
     if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
+        from pydantic import TypeAdapter
+
+        _ADAPTERS[kind] = TypeAdapter(kind).validator
     return _ADAPTERS[kind]
 
 
@@ -112,13 +131,11 @@ def decode(kind: type[T], data: Any, path: Path, lines: Lines | None = None, lin
         raise UsageError(_explain(kind, e, path, lines or {}, line)) from None
 
 
-def decode_line(kind: type[T], text: str, path: Path, line: int) -> T:
+def decode_line(kind: type[T], text: str | bytes, path: Path, line: int) -> T:
     """One line of JSON as `kind`. Raises UsageError with file and line."""
-    from pydantic import ValidationError
-
     try:
         return _adapter(kind).validate_json(text, strict=True)  # type: ignore[no-any-return]
-    except ValidationError as e:
+    except ValueError as e:  # pydantic's ValidationError; to import it for every line would cost a tenth of the reading
         raise UsageError(_explain(kind, e, path, {}, line)) from None
 
 

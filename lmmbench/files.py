@@ -11,12 +11,16 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lmmbench import disk
 from lmmbench.secret import clean, holds_key
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -106,6 +110,10 @@ def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]
     write_columns(path, schema, ({name: [row.get(name) for row in rows] for name in names} for rows in batches))
 
 
+ROWS = 8192
+"""Rows of a row group: what is held as Arrow's columns until it is written."""
+
+
 def write_columns(
     path: Path, schema: Any, batches: Iterable[Mapping[str, list[Any]]], constant: Mapping[str, Any] | None = None
 ) -> None:
@@ -114,17 +122,28 @@ def write_columns(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    same = constant or {}
     with replacing(path) as f, pq.ParquetWriter(f, schema, compression="zstd") as writer:
+        group: list[Any] = []
         for batch in batches:
-            rows = len(next(iter(batch.values())))
-            columns = [
-                pa.repeat(_column([same[field.name]], field.type)[0], rows)
-                if field.name in same
-                else _column(batch[field.name], field.type)
-                for field in schema
-            ]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            group.append(_record_batch(batch, schema, constant or {}))
+            if sum(map(len, group)) >= ROWS:
+                writer.write_table(pa.Table.from_batches(group).combine_chunks())
+                group.clear()
+        if group:
+            writer.write_table(pa.Table.from_batches(group).combine_chunks())
+
+
+def _record_batch(batch: Mapping[str, list[Any]], schema: Any, constant: Mapping[str, Any]) -> Any:
+    import pyarrow as pa
+
+    rows = len(next(iter(batch.values())))
+    columns = [
+        pa.repeat(_column([constant[field.name]], field.type)[0], rows)
+        if field.name in constant
+        else _column(batch[field.name], field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:
@@ -132,8 +151,10 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
     pa.array would import pandas, for longer than all our columns take, to ask whether a list is one of its own."""
     import pyarrow as pa
 
-    known = _bits([v is not None for v in values])
+    known = _bits([v is not None for v in values]) if None in values else None
     if pa.types.is_string(kind):
+        if len(values) > 1 and values.count(values[0]) == len(values):
+            return pa.repeat(_column(values[:1], kind)[0], len(values))
         texts = _utf8(values)
         return pa.Array.from_buffers(kind, len(texts), [known, _ends(texts), pa.py_buffer(b"".join(texts))])
     if pa.types.is_list(kind):
@@ -148,6 +169,8 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
 
 
 _CODES = {"int16": "h", "int64": "q", "double": "d", "timestamp[us, tz=UTC]": "q"}
+_PLACES = {"int32": "i", "uint64": "Q"}
+"""What pyarrow counts places in: those of a dictionary's texts, and of sorted values."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -180,11 +203,84 @@ def without_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> Any:
-    """A parquet file as a pyarrow.Table."""
+def read_parquet(path: Path, columns: list[str] | None = None, repeating: Sequence[str] = ()) -> Any:
+    """A parquet file as a pyarrow.Table. Columns that are `repeating` hold each of their texts once."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(_source(path)).read(columns=columns)
+    return pq.ParquetFile(_source(path), read_dictionary=list(repeating)).read(columns=columns)
+
+
+def rows_in(path: Path) -> int:
+    """How many rows a parquet file has."""
+    import pyarrow.parquet as pq
+
+    rows: int = pq.ParquetFile(_source(path)).metadata.num_rows
+    return rows
+
+
+def numbers(column: Any) -> NDArray[np.float64]:
+    """A column of numbers (pyarrow.ChunkedArray), nan for null. Its own to_numpy would import pandas."""
+    import numpy as np
+
+    return np.concatenate([np.empty(0), *(np.where(_known(c), data(c), np.nan) for c in column.chunks)])
+
+
+def coded(columns: Sequence[Any]) -> tuple[NDArray[np.int32], Any]:
+    """The values of columns (pyarrow.ChunkedArray) as places in the array of their different values, which stand as they
+    first appear; -1 for null."""
+    import numpy as np
+    import pyarrow as pa
+
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    if not chunks:
+        return np.empty(0, np.int32), pa.nulls(0, pa.string())
+    encoded = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
+    return np.where(_known(encoded), data(encoded.indices), np.int32(-1)), encoded.dictionary
+
+
+def by_first(values: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Integers numbered in the order in which they first appear, and where each does."""
+    import numpy as np
+    import pyarrow as pa
+
+    array = pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+    numbered, _ = coded([pa.chunked_array([array])])
+    return numbered, np.flatnonzero(np.diff(np.maximum.accumulate(numbered), prepend=-1))
+
+
+def data(array: Any) -> NDArray[Any]:
+    """The numbers of an array (pyarrow.Array), shape (n,); where one is null, any."""
+    import numpy as np
+
+    kind = np.dtype((_CODES | _PLACES)[str(array.type)])
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+
+
+def _known(array: Any) -> NDArray[np.bool_]:
+    import numpy as np
+
+    if not array.null_count:
+        return np.ones(len(array), bool)
+    bits = np.unpackbits(np.frombuffer(array.buffers()[0], np.uint8), bitorder="little")
+    return bits[array.offset : array.offset + len(array)].astype(bool)
+
+
+def read_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[dict[str, list[Any]]]:
+    """The columns of a parquet file as lists, so many rows at a time."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(_source(path)).iter_batches(rows, columns=list(columns)):
+        yield {name: _values(batch.column(name)) for name in columns}
+
+
+def _values(column: Any) -> list[Any]:
+    """A column as a list. A list of texts is cut from all its texts: pyarrow makes an object of each list, for long."""
+    import pyarrow as pa
+
+    if not pa.types.is_list(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    texts, ends = iter(column.flatten().to_pylist()), column.offsets.to_pylist()
+    return [list(islice(texts, b - a)) for a, b in pairwise(ends)]
 
 
 def _source(path: Path) -> Any:

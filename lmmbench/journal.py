@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmmbench import disk
+from lmmbench.canon import read_json
 from lmmbench.faults import UsageError
 from lmmbench.files import make_folder
 from lmmbench.secret import clean
@@ -52,13 +53,11 @@ def line_of(record: Record) -> bytes:
 
 def parse(line: bytes) -> Record | None:
     """The record of a whole and undamaged line, else None."""
-    cut = len(line) - 19  # ,"crc":"xxxxxxxx"} and the line break
-    if cut < 1 or not line.endswith(b'"}\n') or line[cut : cut + 8] != b',"crc":"':
-        return None
-    if line[cut + 8 : -3] != b"%08x" % zlib.crc32(line[:cut]):
+    cut = max(0, len(line) - 19)  # ,"crc":"xxxxxxxx"} and the line break
+    if line[cut:] != b',"crc":"%08x"}\n' % zlib.crc32(memoryview(line)[:cut]):
         return None
     try:
-        record = json.loads(line)
+        record = read_json(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):

@@ -8,14 +8,16 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from lmmbench.canon import sha256
 from lmmbench.config import check_id
-from lmmbench.doors import decode, decode_line, nearest, read_text, read_yaml
+from lmmbench.doors import decode, decode_line, nearest, read_lines, read_text, read_yaml
 from lmmbench.faults import UsageError
 from lmmbench.media import flaw
 from lmmbench.prompts import LETTERS, lettered, option_order, render, slots
@@ -109,12 +111,84 @@ class Card:
         return self.scorers.get(item_type, self.scorer)
 
 
+class Head(NamedTuple):
+    """What choosing needs of an item."""
+
+    id: str
+    stratum: str
+    attestation: str
+    status: str
+
+
+class Items:
+    """The items of a pack, each read from items.jsonl whenever it is asked for.
+
+    Kept of an item are its head and where its line stands: 90 bytes, where the item itself takes 4,000. A line that is
+    not the one that was checked when the pack was loaded is refused, so that nothing else is ever asked or graded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.ids: list[str] = []
+        self._kinds: dict[tuple[str, str, str], int] = {}
+        self._kind = array("I")
+        self._offsets = array("q")
+        self._sums = array("I")
+
+    def add(self, item: Item, offset: int, line: bytes) -> None:
+        """Take in the item whose line, without its line break, stands at `offset`."""
+        self.ids.append(item.id)
+        kind = (item.stratum, item.provenance.attestation, item.status)
+        self._kind.append(self._kinds.setdefault(kind, len(self._kinds)))
+        self._offsets.append(offset)
+        self._sums.append(zlib.crc32(line))
+
+    def heads(self) -> Iterator[Head]:
+        kinds = list(self._kinds)
+        return (Head(item_id, *kinds[kind]) for item_id, kind in zip(self.ids, self._kind, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._read(range(len(self)))
+
+    def __getitem__(self, number: int) -> Item:
+        return next(self._read((range(len(self))[number],)))
+
+    def of(self, ids: Iterable[str]) -> Iterator[Item]:
+        """The items of these ids, which are in the pack's order. Raises UsageError for one that is not."""
+        return self._read(self._numbers(ids))
+
+    def _numbers(self, ids: Iterable[str]) -> Iterator[int]:
+        number = -1
+        for item_id in ids:
+            try:
+                number = self.ids.index(item_id, number + 1)
+            except ValueError:
+                raise UsageError(
+                    f"{self._path}: the plan's item {item_id!r} is not there in its place; restore the plan and the pack"
+                ) from None
+            yield number
+
+    def _read(self, numbers: Iterable[int]) -> Iterator[Item]:
+        with self._path.open("rb") as f:
+            for number in numbers:
+                f.seek(self._offsets[number])
+                line = f.readline().removesuffix(b"\n")
+                if zlib.crc32(line) != self._sums[number]:
+                    raise UsageError(
+                        f"{self._path} has changed while it was in use; restore it, then finish with --resume latest"
+                    )
+                yield decode_line(Item, line, self._path, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Pack:
     """A card with its items, the folder, and the SHA-256 over card and items that a run records."""
 
     card: Card
-    items: tuple[Item, ...]
+    items: Items
     folder: Path
     sha: str
 
@@ -161,17 +235,7 @@ def load(folder: Path) -> Pack:
     card = load_card(folder)
     if card.data and not items_path.exists():
         raise UsageError(f"{folder}: its items are not here yet; fetch them with: lmmbench import {name_of(folder)}")
-    text = read_text(items_path)
-    actual, expected = sha256(text), _imported_sha(folder) if card.data else card.items_sha256
-    if actual != expected:
-        how = f"import {name_of(folder)}" if card.data else f"check --write-hash {card.id} --tasks-dir {folder.parent}"
-        raise UsageError(
-            f"{items_path}: its SHA-256 is {actual[:12]}…, the card says {expected[:12] or 'nothing'}…; "
-            f"if you changed it on purpose, run: lmmbench {how}"
-        )
-    items = _items(text, items_path, card)
-    for item in items:
-        check_media(folder, item)
+    items, actual = _items(items_path, card)
     return Pack(card, items, folder, sha256(read_text(folder / "card.yaml") + actual))
 
 
@@ -194,28 +258,56 @@ def _check_own(folder: Path, path: Path) -> None:
         raise UsageError(f"{path} is no file of its pack; put the file itself there")
 
 
-def _items(text: str, path: Path, card: Card) -> tuple[Item, ...]:
-    items: list[Item] = []
+def _items(path: Path, card: Card) -> tuple[Items, str]:
+    """The checked items, and the file's SHA-256. That the file is not the card's is said before what is wrong in it."""
+    items, digest = Items(path), hashlib.sha256()
     seen: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+    wrong: UsageError | None = None
+    for number, offset, line, text in read_lines(path, digest):
+        if wrong or not text.strip():
             continue
-        if not unicodedata.is_normalized("NFC", line):
-            raise UsageError(f"{path}:{number}: the line is not in Unicode NFC; normalise the file to NFC")
-        item = decode_line(Item, line, path, number)
-        check_id(item.id, "item", f"{path}:{number}: ")
-        if item.id in seen:
-            raise UsageError(
-                f"{path}:{number}: the id {item.id!r} stands already on line {seen[item.id]}; ids are unique"
-            )
-        seen[item.id] = number
-        _check_answerable(item, f"{path}:{number}: ")
-        _check_slots(card, item, f"{path}:{number}: ")
-        _check_scorer(card, item, f"{path}:{number}: ")
-        items.append(item)
+        try:
+            item = _checked(card, path, number, text)
+            if item.id in seen:
+                raise UsageError(
+                    f"{path}:{number}: the id {item.id!r} stands already on line {seen[item.id]}; ids are unique"
+                )
+            check_media(path.parent, item)
+        except UsageError as e:
+            wrong = e
+        else:
+            seen[item.id] = number
+            items.add(item, offset, line)
+    _check_hash(path, card, digest.hexdigest())
+    if wrong:
+        raise wrong
     if not items:
         raise UsageError(f"{path}: holds no item; add at least one line")
-    return tuple(items)
+    return items, digest.hexdigest()
+
+
+def _check_hash(path: Path, card: Card, actual: str) -> None:
+    folder = path.parent
+    expected = _imported_sha(folder) if card.data else card.items_sha256
+    if actual != expected:
+        how = f"import {name_of(folder)}" if card.data else f"check --write-hash {card.id} --tasks-dir {folder.parent}"
+        raise UsageError(
+            f"{path}: its SHA-256 is {actual[:12]}…, the card says {expected[:12] or 'nothing'}…; "
+            f"if you changed it on purpose, run: lmmbench {how}"
+        )
+
+
+def _checked(card: Card, path: Path, number: int, text: str) -> Item:
+    """The item of a line. Raises UsageError where it could not be asked or graded."""
+    where = f"{path}:{number}: "
+    if not unicodedata.is_normalized("NFC", text):
+        raise UsageError(f"{where}the line is not in Unicode NFC; normalise the file to NFC")
+    item = decode_line(Item, text, path, number)
+    check_id(item.id, "item", where)
+    _check_answerable(item, where)
+    _check_slots(card, item, where)
+    _check_scorer(card, item, where)
+    return item
 
 
 def _check_answerable(item: Item, where: str) -> None:
@@ -234,10 +326,10 @@ def _check_answerable(item: Item, where: str) -> None:
 
 
 def _check_scorer(card: Card, item: Item, where: str) -> None:
-    from lmmbench.scorers import items_of
+    import lmmbench.scorers
 
     spec = card.scorer_of(item.type)
-    wanted = items_of(spec.name)
+    wanted = lmmbench.scorers.items_of(spec.name)
     if (wanted == "closed") != bool(item.options):
         has = "has options" if item.options else "has none"
         raise UsageError(f"{where}the scorer {spec.name!r} is for {wanted} questions, item {item.id!r} {has}")
@@ -341,12 +433,15 @@ def select(names: str, tasks: Folders) -> list[Pack]:
     return list(loaded.values())
 
 
-def sample(items: Sequence[Item], limit: int | None) -> list[Item]:
+Chosen = TypeVar("Chosen", Head, Item)
+
+
+def sample(items: Sequence[Chosen], limit: int | None) -> list[Chosen]:
     """At most `limit` items: round-robin over strata, within a stratum by SHA-256 of the item's id, so that nights
     pair and a smaller sample is a subset of a larger one. The result keeps the order of the pack."""
     if limit is None or limit >= len(items):
         return list(items)
-    by_stratum: dict[str, list[Item]] = {}
+    by_stratum: dict[str, list[Chosen]] = {}
     for item in sorted(items, key=lambda i: hashlib.sha256(i.id.encode()).digest()):
         by_stratum.setdefault(item.stratum, []).append(item)
     queues = [by_stratum[s] for s in sorted(by_stratum)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,13 +32,20 @@ GROUP = 1000
 def held(folder: Path, old: Plan) -> Held:
     """The answers of a run: those by which its rows are decided, refusals among them."""
     found: Held = {}
-    for key, outcome in results.index(folder, old).outcomes.items():
-        if outcome.path is not None and outcome.rank == 3 and outcome.status != "unsupported":
-            place = outcome.path, outcome.offset
-            record = _read(*place)
-            sha = record.get("request_sha") or f"{key[0]} {record.get('prompt_sha')}"
-            found.setdefault((sha, key[3]), {})[key] = place
+    for key, place in _places(results.index(folder, old), old):
+        record = _read(*place)
+        sha = record.get("request_sha") or f"{key[0]} {record.get('prompt_sha')}"
+        found.setdefault((sha, key[3]), {})[key] = place
     return found
+
+
+def _places(known: results.Index, old: Plan) -> Iterator[tuple[AskKey, tuple[Path, int]]]:
+    """Every ask that some model answered, with where its record stands."""
+    journals = list(known.journals)
+    for model_id, told in known.outcomes.items():
+        for at, (key, status) in enumerate(zip(old.keys(model_id), known.statuses(model_id), strict=True)):
+            if known.answered(key) and status != "unsupported":
+                yield key, (journals[told.journal[at]], told.offset[at])
 
 
 def _read(path: Path, offset: int) -> Record:
@@ -62,14 +69,14 @@ def replay(folder: Path, run_plan: Plan, chosen: list[packs.Pack], answers: Held
     requests they lack: those are `skipped`."""
     writer_id = shard.writer if shard else MAIN
     writer = Writer(folder / "journal" / f"{writer_id}.jsonl")
-    answered = results.index(folder, run_plan, writer_id).answered()
+    answered = results.index(folder, run_plan, writer_id).answered
     lacking: Counter[str] = Counter()
     asyncio.run(_write(writer, _records(run_plan, chosen, answers, answered, shard, lacking), run_plan, lacking))
     return lacking
 
 
 def _records(
-    run_plan: Plan, chosen: list[packs.Pack], answers: Held, answered: set[AskKey], shard: Shard | None, lacking: Counter[str],
+    run_plan: Plan, chosen: list[packs.Pack], answers: Held, answered: Callable[[AskKey], bool], shard: Shard | None, lacking: Counter[str],
 ) -> Iterator[Record]:  # fmt: skip
     asked = {pack_id: pack.items for pack_id, pack in run_plan.packs.items()}
     for model_id, planned in run_plan.models.items():
@@ -115,5 +122,5 @@ def _now() -> str:
 def count(run_plan: Plan, chosen: list[packs.Pack], answers: Held) -> tuple[int, int]:
     """(asks that the answers hold, asks that they lack). Writes nothing."""
     lacking: Counter[str] = Counter()
-    there = sum(1 for _ in _records(run_plan, chosen, answers, set(), None, lacking))
+    there = sum(1 for _ in _records(run_plan, chosen, answers, lambda key: False, None, lacking))
     return there, lacking.total()

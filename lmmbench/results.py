@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import statistics
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from lmmbench import __version__, alarms, money, packs, policy, shards
 from lmmbench import journal as journals
-from lmmbench.canon import sha256
+from lmmbench.canon import file_sha256, read_json
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import make_folder, read_parquet, without_surrogates, write_atomically, write_columns
+from lmmbench.files import make_folder, read_batches, without_surrogates, write_atomically, write_columns
 from lmmbench.journal import Record
 from lmmbench.net.pace import GROWN
 from lmmbench.plan import Plan, PlannedPack
@@ -29,8 +31,8 @@ from lmmbench.scorers import Grade, scorer
 from lmmbench.types import AskKey, Item, Provenance, Usage
 
 SCHEMA_VERSION = 1
-BATCH = 8192
-"""Rows that are in memory at once while a model's file is written."""
+BATCH = 1024
+"""Items, records and rows that are in memory at once while a file is written."""
 
 _TEXT = [
     "run_id",
@@ -117,19 +119,36 @@ def item_schema() -> Any:
 # --- the items ---------------------------------------------------------------------------------------
 
 
-ItemKey = tuple[str, str]
-"""(pack, item)."""
+Row = TypeVar("Row")
 Columns = dict[str, list[Any]]
 Ask = tuple[PlannedPack, Item, int]
 """(pack, item, trial)."""
 
 
-def items_of(folder: Path, plan: Plan, chosen: Sequence[packs.Pack] | None) -> dict[ItemKey, Item]:
-    """The run's items: those of the packs where they are at hand, else from items.parquet."""
-    if chosen is None:
-        return dict(_read_items(folder / "items.parquet"))
-    wanted = {(p, i) for p, planned in plan.packs.items() for i in planned.items}
-    return {(p.id, i.id): i for p in chosen for i in p.items if (p.id, i.id) in wanted}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The run's items in the plan's order, each with its pack, read whenever they are gone through: from items.parquet,
+    by which all answers are graded, or from the packs that it is made of."""
+
+    folder: Path
+    plan: Plan
+    chosen: Sequence[packs.Pack] | None = None
+
+    def __iter__(self) -> Iterator[tuple[PlannedPack, Item]]:
+        planned = ((pack, item_id) for pack in self.plan.packs.values() for item_id in pack.items)
+        for (pack, item_id), item in zip(planned, self._items(), strict=True):
+            if item.id != item_id:
+                raise UsageError(
+                    f"{self.folder / 'items.parquet'} is not of this plan: it has {item.id!r} where {item_id!r} is planned; "
+                    "restore the run's folder from a copy"
+                )
+            yield pack, item
+
+    def _items(self) -> Iterator[Item]:
+        if self.chosen is None:
+            return _read_items(self.folder / "items.parquet")
+        by_id = {pack.id: pack for pack in self.chosen}
+        return chain.from_iterable(by_id[name].items.of(pack.items) for name, pack in self.plan.packs.items())
 
 
 def planned_packs(plan: Plan, tasks: packs.Folders | None) -> list[packs.Pack]:
@@ -158,24 +177,43 @@ def planned_packs(plan: Plan, tasks: packs.Folders | None) -> list[packs.Pack]:
     return chosen
 
 
-def _read_items(path: Path) -> Iterator[tuple[ItemKey, Item]]:
-    for row in read_parquet(path).to_pylist():
-        provenance = Provenance("", "", row["claim"] or "", (), row["attestation"])
-        yield (row["pack"], row["item_id"]), Item(
-            id=row["item_id"], stratum=row["stratum"], type=row["type"], cluster_id=row["cluster_id"],
-            fields=json.loads(row["fields_json"]), options=tuple(row["options"]), targets=tuple(row["targets"]),
-            params=json.loads(row["params_json"]), tags=tuple(row["tags"]), provenance=provenance,
-        )  # fmt: skip
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+_SCORED_BY = (
+    "item_id", "stratum", "type", "cluster_id", "fields_json", "options", "targets", "params_json", "tags", "attestation",
+    "claim",
+)  # fmt: skip
+
+
+def _read_items(path: Path) -> Iterator[Item]:
+    provenance = Provenance("", "", "", (), "")
+    for columns in read_batches(path, _SCORED_BY, BATCH):
+        for item_id, stratum, kind, cluster, fields, options, targets, params, tags, attestation, claim in zip(
+            *(columns[name] for name in _SCORED_BY), strict=True
+        ):
+            if (provenance.claim, provenance.attestation) != (claim, attestation):
+                provenance = Provenance("", "", claim or "", (), attestation)
+            yield Item(
+                id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=read_json(fields.encode()), options=tuple(options),
+                targets=tuple(targets), params=read_json(params.encode()) if params != "{}" else {}, tags=tuple(tags), provenance=provenance,
+            )  # fmt: skip
 
 
 def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
     """Write items.parquet: each question as rendered with its options as written, and all that scoring needs."""
-    by_id = {(p.id, i.id): i for p in chosen for i in p.items}
-    asked = [(p.card, by_id[p.id, item_id]) for p in chosen for item_id in plan.packs[p.id].items]
-    items = [item for _, item in asked]
-    shown = [packs.texts(card, item, range(1, len(item.options) + 1)) for card, item in asked]
-    columns: Columns = {
-        "pack": [card.id for card, _ in asked], "pack_version": [card.version for card, _ in asked],
+    columns = map(_item_columns, _batches(Asked(folder, plan, chosen)))
+    write_columns(folder / "items.parquet", item_schema(), columns, {"schema_version": SCHEMA_VERSION})
+
+
+def _item_columns(asked: Sequence[tuple[PlannedPack, Item]]) -> Columns:
+    items, cards = [item for _, item in asked], [pack.card for pack, _ in asked]
+    shown = [packs.texts(pack.card, item, range(1, len(item.options) + 1)) for pack, item in asked]
+    return {
+        "pack": [card.id for card in cards], "pack_version": [card.version for card in cards],
         "item_id": [i.id for i in items], "stratum": [i.stratum for i in items], "type": [i.type for i in items],
         "cluster_id": [i.cluster_id for i in items], "system": [system for system, _ in shown],
         "question": [user for _, user in shown], "fields_json": [_json(i.fields) for i in items],
@@ -183,30 +221,47 @@ def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> Non
         "params_json": [_json(i.params) for i in items],
         "media_json": [_json([{"path": m.path, "mime": m.mime, "sha256": m.sha256} for m in i.media]) for i in items],
         "tags": [i.tags for i in items], "attestation": [i.provenance.attestation for i in items],
-        "claim": [i.provenance.claim for i in items], "chance": [packs.chance(card, item) for card, item in asked],
+        "claim": [i.provenance.claim for i in items], "chance": list(map(packs.chance, cards, items)),
     }  # fmt: skip
-    write_columns(folder / "items.parquet", item_schema(), [columns], {"schema_version": SCHEMA_VERSION})
 
 
 # --- the journal, indexed ----------------------------------------------------------------------------
 
 
+STATUSES = ("skipped", "error", "invalid", "ok", "truncated", "refused", "unsupported")
+"""As they stand in the index: nothing decides an ask, a failure does, an answer does."""
+FAILED, ANSWERED = 1, 3
+"""From where in STATUSES a failure decides, and from where an answer, which is never asked for again."""
+
+
+def _rank(status: int) -> int:
+    return (status >= FAILED) + (status >= ANSWERED)
+
+
 @dataclass(slots=True)
-class Outcome:
-    """Where an ask's deciding record stands, and what its history adds."""
+class Outcomes:
+    """What the journals say of one model's asks: an entry of 36 bytes for each planned ask, in the plan's order.
 
-    path: Path | None = None
-    offset: int = -1
-    rank: int = 0
-    at: str = ""
-    status: str = "skipped"
-    attempts: int = 0
-    open_intents: int = 0
-    maybe_billed: bool = False
-    worst_usd: float = 0.0
+    `status`: a place in STATUSES. The deciding record was written at `at`, in seconds since 1970, and stands at `offset`
+    of the journal that `Index.journals` numbers so. `open_intents`: sends of which nothing is known; below zero while the
+    journal that they stand in is still to be read.
+    """
+
+    status: array[int]
+    at: array[float]
+    journal: array[int]
+    offset: array[int]
+    attempts: array[int]
+    open_intents: array[int]
+    maybe_billed: array[int]
+    worst_usd: array[float]
 
 
-_NEVER_ASKED = Outcome()
+def _no_outcomes(asks: int) -> Outcomes:
+    def zeros(code: str) -> array[Any]:
+        return array(code, bytes(asks * array(code).itemsize))
+
+    return Outcomes(*map(zeros, "bdHqIibd"))
 
 
 @dataclass(slots=True)
@@ -231,9 +286,13 @@ SUMMED = ("waited_s", "retries", "not_retried")
 
 @dataclass(slots=True)
 class Index:
-    """All journals of a run, read once."""
+    """All journals of a run, read once. `places`: of each pack's items, where its first trial stands among a model's
+    planned asks."""
 
-    outcomes: dict[AskKey, Outcome] = field(default_factory=dict)
+    places: dict[str, dict[str, int]]
+    repeats: int
+    outcomes: dict[str, Outcomes]
+    journals: dict[Path, int] = field(default_factory=dict)
     ends: dict[str, Record] = field(default_factory=dict)
     """For each writer that has begun, its last end mark; empty after a crash."""
     damaged: list[str] = field(default_factory=list)
@@ -251,17 +310,51 @@ class Index:
     said: dict[str, dict[str, Counter[str]]] = field(default_factory=lambda: {what: {} for what in alarms.WATCHED})
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
-    ttft: dict[str, list[float]] = field(default_factory=dict)
+    ttft: dict[str, array[float]] = field(default_factory=dict)
     endpoints: dict[str, EndpointLog] = field(default_factory=dict)
 
-    def answered(self) -> set[AskKey]:
-        """Asks that are never sent again: ok, truncated, refused or unsupported."""
-        return {key for key, outcome in self.outcomes.items() if outcome.rank == 3}
+    def place(self, pack: str, item: str, trial: int) -> int | None:
+        """Where this ask stands among a model's; None for one that is not planned."""
+        first = self.places.get(pack, {}).get(item)
+        return None if first is None or not 0 <= trial < self.repeats else first + trial
+
+    def answered(self, key: AskKey) -> bool:
+        """Whether this ask is never sent again: ok, truncated, refused or unsupported."""
+        model, pack, item, trial = key
+        place = self.place(pack, item, trial)
+        return place is not None and self.outcomes[model].status[place] >= ANSWERED
+
+    def answers_of(self, model: str) -> int:
+        """How many of a model's asks are never sent again."""
+        return sum(map(self.outcomes[model].status.count, range(ANSWERED, len(STATUSES))))
+
+    def statuses(self, model: str) -> Iterator[str]:
+        """The status of each of a model's asks, in the plan's order."""
+        return map(STATUSES.__getitem__, self.outcomes[model].status)
+
+    def has_asks(self) -> bool:
+        """Whether a record of any ask was read."""
+        return any(any(told.attempts) or any(told.status) for told in self.outcomes.values())
+
+    def forget(self) -> None:
+        """Let go of the single asks, once their rows are written: the matrix needs the memory. The counts stay."""
+        self.places.clear()
+        self.outcomes.clear()
 
     @property
     def cost_usd(self) -> float | None:
         """What all answers cost; None where that of one is not known."""
         return None if self.cost_pico is None else self.cost_pico / 10**12
+
+
+def _no_records(plan: Plan) -> Index:
+    places: dict[str, dict[str, int]] = {}
+    start = 0
+    for pack_id, pack in plan.packs.items():
+        stop = start + plan.repeats * len(pack.items)
+        places[pack_id] = dict(zip(pack.items, range(start, stop, plan.repeats), strict=True))
+        start = stop
+    return Index(places, plan.repeats, {model_id: _no_outcomes(plan.asks) for model_id in plan.models})
 
 
 def index(folder: Path, plan: Plan, writer: str = "*") -> Index:
@@ -272,9 +365,10 @@ def index(folder: Path, plan: Plan, writer: str = "*") -> Index:
 def union(plan: Plan, paths: Sequence[Path]) -> Index:
     """What these journals say together: a record of an ask that stands in several counts once, and what is published
     does not depend on the journals' order. A mark speaks of its own journal."""
-    found = Index()
+    found = _no_records(plan)
     seen: set[int] = set()
     for path in paths:
+        found.journals[path] = len(found.journals)
         for offset, line in journals.lines(path):
             if (record := journals.parse(line)) is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
@@ -347,42 +441,55 @@ def _written_later(path: Path, what: str) -> UsageError:
 
 
 def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
-    key = (record["model"], record["pack"], record["item"], record["trial"])
-    outcome = found.outcomes.get(key) or found.outcomes.setdefault(key, Outcome())
-    if record["t"] == "intent":
-        outcome.attempts += 1
-        outcome.open_intents += 1
-        # for the cap, an ask is taken at its worst until its outcome says otherwise
-        outcome.worst_usd = record.get("worst", 0.0)
-        found.spent_usd += outcome.worst_usd
+    told, at = found.outcomes[record["model"]], found.place(record["pack"], record["item"], record["trial"])
+    if at is None:
         return
-    outcome.open_intents -= record.get("status") != "unsupported"  # of that there was no intent
-    outcome.maybe_billed = outcome.maybe_billed or bool(record.get("billed"))
+    if record["t"] == "intent":
+        told.attempts[at] += 1
+        told.open_intents[at] += 1
+        # for the cap, an ask is taken at its worst until its outcome says otherwise
+        told.worst_usd[at] = record.get("worst", 0.0)
+        found.spent_usd += told.worst_usd[at]
+        return
+    told.open_intents[at] -= record.get("status") != "unsupported"  # of that there was no intent
+    told.maybe_billed[at] |= bool(record.get("billed"))
     if record["t"] == "fail" and not record.get("billed"):
-        found.spent_usd -= outcome.worst_usd
+        found.spent_usd -= told.worst_usd[at]
     _tally(found.unknown_finish, record, "unknown_finish")
     if record.get("status") == "unsupported":
         reason = record["error"]
         found.unsupported[record["model"]] = min(reason, found.unsupported.get(record["model"], reason))
     elif record["t"] == "done":
         usage = _usage(record)
-        _count_cost(found, outcome, record, _cost(plan, record, usage))
+        _count_cost(found, told.worst_usd[at], record, _cost(plan, record, usage))
         _count_tokens(found, usage)
-    rank = {"done": 3, "fail": 2}[record["t"]]
-    # a refusal by policy comes as a fault, and is an answer all the same
-    at = record.get("started_at") or record.get("at", "")
-    status = record["status"] if rank == 3 else FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error"
-    rank = 3 if status == "refused" else rank
     if record["t"] == "done":
         _note_answer(found, record)
-    if rank > outcome.rank or (rank == outcome.rank and _takes_over(outcome, at)):
-        outcome.path, outcome.offset, outcome.rank, outcome.at, outcome.status = path, offset, rank, at, status
+    status, when = _status(path, record), _seconds(record)
+    more = _rank(status) - _rank(told.status[at])
+    if more > 0 or (more == 0 and _takes_over(status, when, told.at[at])):
+        told.status[at], told.at[at], told.journal[at], told.offset[at] = status, when, found.journals[path], offset
 
 
-def _takes_over(outcome: Outcome, at: str) -> bool:
+def _status(path: Path, record: Record) -> int:
+    """A refusal by policy comes as a fault, and is an answer all the same."""
+    if record["t"] == "fail":
+        return STATUSES.index(FAULTS[record["kind"]].status if record["kind"] in FAULTS else "error")
+    if record["status"] not in STATUSES:
+        raise _written_later(path, f"answers of a status {record['status']!r}")
+    return STATUSES.index(record["status"])
+
+
+def _seconds(record: Record) -> float:
+    """When a record was written, in seconds since 1970, exact to the microsecond; 0 where it does not say."""
+    at = record.get("started_at") or record.get("at")
+    return datetime.fromisoformat(at).timestamp() if at else 0.0
+
+
+def _takes_over(status: int, when: float, known: float) -> bool:
     """Whether a record decides instead of an equal one that was read before: of answers the first, of failures the last,
     by the clock, since they may stand in different journals."""
-    return at >= outcome.at if outcome.rank == 2 else at < outcome.at
+    return when < known if status >= ANSWERED else when >= known
 
 
 def _note_answer(found: Index, record: Record) -> None:
@@ -393,7 +500,7 @@ def _note_answer(found: Index, record: Record) -> None:
     for what, models in found.said.items():
         _tally(models, record, what)
     if record.get("ttft_s") is not None:
-        found.ttft.setdefault(record["model"], []).append(record["ttft_s"])
+        found.ttft.setdefault(record["model"], array("d")).append(record["ttft_s"])
     if record.get("cut"):
         found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
 
@@ -401,18 +508,18 @@ def _note_answer(found: Index, record: Record) -> None:
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
     """Count a vendor's own word for its model, where it said one."""
     if word := record.get(name):
-        tallies.setdefault(record["model"], Counter())[word] += 1
+        (tallies.get(record["model"]) or tallies.setdefault(record["model"], Counter()))[word] += 1
 
 
-def _count_cost(found: Index, outcome: Outcome, record: Record, cost: float | None) -> None:
+def _count_cost(found: Index, worst: float, record: Record, cost: float | None) -> None:
     """An unknown cost makes the run's cost unknown; for the cap it stays at its worst."""
     if cost is None:
         found.cost_pico = None
         return
-    found.spent_usd += cost - outcome.worst_usd
+    found.spent_usd += cost - worst
     found.cost_pico = None if found.cost_pico is None else found.cost_pico + round(cost * 10**12)
     source = "table" if record.get("cost_usd") is None else "reported"
-    found.cost_sources.setdefault(record["model"], Counter())[source] += 1
+    (found.cost_sources.get(record["model"]) or found.cost_sources.setdefault(record["model"], Counter()))[source] += 1
 
 
 def _count_tokens(found: Index, usage: Usage) -> None:
@@ -435,23 +542,20 @@ def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
 
 
 def publish_models(
-    folder: Path, plan: Plan, items: Mapping[ItemKey, Item], found: Index
+    folder: Path, plan: Plan, asked: Asked, found: Index
 ) -> tuple[dict[str, Counter[str]], Counter[str]]:
     """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns, for each model,
     the counts by status and the number of scored rows."""
     make_folder(folder / "models")
-    handles = {path: path.open("rb") for path in {o.path for o in found.outcomes.values() if o.path}}
     counts: dict[str, Counter[str]] = {}
     scored: Counter[str] = Counter()
-    try:
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for path in found.journals]
         for model_id in plan.models:
             counts[model_id] = Counter()
-            writing = _columns_of(plan, items, found, model_id, handles, counts[model_id], scored)
+            writing = _columns_of(plan, asked, found, model_id, files, counts[model_id], scored)
             path = folder / "models" / f"{model_id}.parquet"
             write_columns(path, row_schema(), writing, _constant(plan, model_id))
-    finally:
-        for handle in handles.values():
-            handle.close()
     return counts, scored
 
 
@@ -467,66 +571,77 @@ def _constant(plan: Plan, model_id: str) -> Record:
 
 def _columns_of(
     plan: Plan,
-    items: Mapping[ItemKey, Item],
+    asked: Asked,
     found: Index,
     model_id: str,
-    handles: Mapping[Path, IO[bytes]],
+    files: Sequence[IO[bytes]],
     counts: Counter[str],
     scored: Counter[str],
 ) -> Iterator[Columns]:
     """A model's rows in batches of columns; counts them by status, and those that are scored."""
-    asks = _asks(plan, items)
-    while batch := list(islice(asks, BATCH)):
-        columns = _columns(plan, batch, found, model_id, handles)
+    first = 0
+    for batch in _batches((pack, item, trial) for pack, item in asked for trial in range(plan.repeats)):
+        columns = _columns(plan, batch, found, model_id, first, files)
         counts.update(columns["status"])
         scored[model_id] += sum(score is not None for score in columns["score"])
+        first += len(batch)
         yield columns
 
 
-def _asks(plan: Plan, items: Mapping[ItemKey, Item]) -> Iterator[Ask]:
-    for pack_id, pack in plan.packs.items():
-        for item_id in pack.items:
-            for trial in range(plan.repeats):
-                yield pack, items[pack_id, item_id], trial
-
-
 def _columns(
-    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, handles: Mapping[Path, IO[bytes]]
+    plan: Plan, asks: Sequence[Ask], found: Index, model_id: str, first: int, files: Sequence[IO[bytes]]
 ) -> Columns:
-    """The rows of these asks, as columns."""
-    keys = [(model_id, p.card.id, i.id, trial) for p, i, trial in asks]
-    outcomes = [found.outcomes.get(key, _NEVER_ASKED) for key in keys]
-    said = [
-        _outcome_columns(plan, pack.card, item, outcome, found, key, handles)
-        for (pack, item, _), outcome, key in zip(asks, outcomes, keys, strict=True)
-    ]
+    """The rows of these asks, the first of which stands at `first` among the model's, as columns."""
+    told, here = found.outcomes[model_id], slice(first, first + len(asks))
+    said = (
+        _outcome_columns(
+            plan,
+            pack.card,
+            item,
+            _record(told, at, files) or _skipped(plan, found, (model_id, pack.card.id, item.id, trial)),
+        )
+        for at, (pack, item, trial) in enumerate(asks, first)
+    )
     planned: Columns = {
         "pack": [p.card.id for p, _, _ in asks], "pack_version": [p.card.version for p, _, _ in asks],
         "pack_sha": [p.sha for p, _, _ in asks], "stratum": [i.stratum for _, i, _ in asks],
         "type": [i.type for _, i, _ in asks], "item_id": [i.id for _, i, _ in asks],
         "cluster_id": [i.cluster_id for _, i, _ in asks], "trial": [trial for _, _, trial in asks],
-        "attempts": [o.attempts for o in outcomes],
-        "maybe_billed": [o.maybe_billed or o.open_intents > 0 for o in outcomes],
+        "attempts": told.attempts[here].tolist(),
+        "maybe_billed": [
+            billed == 1 or opened > 0 for billed, opened in zip(told.maybe_billed[here], told.open_intents[here], strict=True)
+        ],
     }  # fmt: skip
-    columns = {name: [row.get(name) for row in said] for name in _TEXT if name not in planned} | planned
+    blank: Record = dict.fromkeys(name for name in _TEXT if name not in planned)
+    rows = [(blank | row).values() for row in said]
+    columns = dict(zip(blank, map(list, zip(*rows, strict=True)), strict=True)) | planned
     return columns | {name: _json_texts(values) for name, values in columns.items() if name.endswith("_json")}
 
 
-def _outcome_columns(
-    plan: Plan,
-    card: packs.Card,
-    item: Item,
-    outcome: Outcome,
-    found: Index,
-    key: AskKey,
-    handles: Mapping[Path, IO[bytes]],
-) -> Record:
-    """What the deciding record says; an ask without one is `skipped`, with the reason why the run ended."""
-    if outcome.path is None:
-        return _skipped(plan, found, key)
-    handle = handles[outcome.path]
-    handle.seek(outcome.offset)
-    record = json.loads(handle.readline().decode("ascii"))
+def _record(told: Outcomes, at: int, files: Sequence[IO[bytes]]) -> Record | None:
+    """The record that decides an ask; None where there is none."""
+    if not told.status[at]:
+        return None
+    journal = files[told.journal[at]]
+    journal.seek(told.offset[at])
+    record: Record = read_json(journal.readline())
+    return record
+
+
+def _skipped(plan: Plan, found: Index, key: AskKey) -> Record:
+    """In place of a record of an ask that has none: why nobody asked, in the words of the writer who would have."""
+    writer = shards.writer_of(key, plan.shards)
+    end = found.ends.get(writer, {})
+    stopped = end.get("stopped", {}).get(key[0])
+    reason = stopped.split(":")[0] if stopped else end.get("reason") or "interrupted"
+    absent = f"{writer} has not begun" if plan.shards and writer not in found.ends else None
+    return {"t": "skipped", "kind": reason, "error": stopped or absent}
+
+
+def _outcome_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
+    """What the deciding record says."""
+    if record["t"] == "skipped":
+        return {"status": "skipped", "error_kind": record["kind"], "error": record["error"]}
     if record["t"] == "fail":
         rule = FAULTS.get(record["kind"])
         columns = {
@@ -541,16 +656,6 @@ def _outcome_columns(
     if record["status"] == "unsupported":
         return {"status": "unsupported", "error": record["error"]}
     return _answer_columns(plan, card, item, record)
-
-
-def _skipped(plan: Plan, found: Index, key: AskKey) -> Record:
-    """Why nobody asked, in the words of the writer who would have."""
-    writer = shards.writer_of(key, plan.shards)
-    end = found.ends.get(writer, {})
-    stopped = end.get("stopped", {}).get(key[0])
-    reason = stopped.split(":")[0] if stopped else end.get("reason") or "interrupted"
-    absent = f"{writer} has not begun" if plan.shards and writer not in found.ends else None
-    return {"status": "skipped", "error_kind": reason, "error": stopped or absent}
 
 
 def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) -> Record:
@@ -644,7 +749,7 @@ def publish_manifest(
         "alarms": alarms.alarms(found.said, found.cut),
         "endpoints": {endpoint: _told(endpoint, log) for endpoint, log in sorted(found.endpoints.items())},
         "cost_usd": found.cost_usd, "tokens": {k: found.tokens.get(k) for k in ("input", "output")}, "ended_at": max(end["at"] for end in ends) if all(ends) else None,
-        "files": {str(p.relative_to(folder).as_posix()): sha256(p.read_bytes()) for p in files},
+        "files": {str(p.relative_to(folder).as_posix()): file_sha256(p) for p in files},
     }  # fmt: skip
     text = without_surrogates(json.dumps(manifest, ensure_ascii=False, indent=1))
     write_atomically(folder / "run.json", text.encode() + b"\n")

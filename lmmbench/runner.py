@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -490,14 +490,16 @@ def prompt_sha(request: Request) -> str:
 
 
 def pending(
-    chosen: list[packs.Pack], asked: dict[str, tuple[str, ...]], model_id: str, answered: set[AskKey],
+    chosen: list[packs.Pack], asked: dict[str, tuple[str, ...]], model_id: str, answered: Callable[[AskKey], bool],
     *, repeats: int, seed: int, shuffled: bool, stream: bool = False, shard: Shard | None = None,
 ) -> Iterator[Request]:  # fmt: skip
-    """The questions of a plan (of a shard of it) that a model has not answered yet, rendered one at a time."""
+    """The questions of a plan (of a shard of it) that a model has not answered yet, read and rendered one at a time."""
     for pack in chosen:
-        by_id = {i.id: i for i in pack.items}
-        for item_id in asked[pack.id]:
-            for trial in range(repeats):
-                key = (model_id, pack.id, item_id, trial)
-                if key not in answered and (shard is None or shard.holds(key)):
-                    yield packs.request(pack, by_id[item_id], trial, seed=seed, shuffled=shuffled, stream=stream)
+
+        def left(item_id: str, pack_id: str = pack.id) -> list[int]:
+            keys = [(model_id, pack_id, item_id, trial) for trial in range(repeats)]
+            return [key[3] for key in keys if not answered(key) and (shard is None or shard.holds(key))]
+
+        for item in pack.items.of(filter(left, asked[pack.id])):
+            for trial in left(item.id):
+                yield packs.request(pack, item, trial, seed=seed, shuffled=shuffled, stream=stream)

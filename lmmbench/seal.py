@@ -18,7 +18,7 @@ import json
 import secrets
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def _keyed(salt: bytes, *name: str) -> bytes:
 # --- which items -------------------------------------------------------------------------------------
 
 
-def drawn(items: Sequence[Item], share: float, salt: bytes) -> set[str]:
+def drawn(items: Iterable[Item], share: float, salt: bytes) -> set[str]:
     """The clusters that are sealed: a systematic sample (W. G. Cochran 1977, Sampling Techniques, 8.1) of the clusters in
     the order of the strata and types of their items, among alike ones in an order that the salt draws. So each cluster
     has the same chance, and each stratum and type its share. Items that are not asked go with their cluster and

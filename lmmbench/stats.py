@@ -91,10 +91,12 @@ def by_cluster(values: NDArray[Any], clusters: Sequence[str] | Integers) -> tupl
     """
     import numpy as np
 
-    _, index, sizes = np.unique(np.asarray(clusters), return_inverse=True, return_counts=True)
-    columns = values.reshape(len(index), -1)[np.argsort(index, kind="stable")]
-    sums = np.add.reduceat(columns, np.cumsum(sizes) - sizes, axis=0)
-    return sums, sizes.astype(np.float64)[:, None]
+    names = np.asarray(clusters)
+    order = np.argsort(names, kind="stable")
+    names = names[order]
+    starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]]))
+    sums = np.add.reduceat(values.reshape(len(order), -1)[order], starts, axis=0)
+    return sums, np.diff(starts, append=len(order)).astype(np.float64)[:, None]
 
 
 def cluster_bootstrap(
@@ -120,13 +122,13 @@ def bootstrap(
     shares = [tail for level in levels for tail in ((1 - level) / 2, (1 + level) / 2)]
 
     def quantiles(group: Sequence[Table]) -> Floats:
-        sums, sizes = (np.hstack(parts) for parts in zip(*group, strict=True))
+        sums, sizes = (parts[0] if len(parts) == 1 else np.hstack(parts) for parts in zip(*group, strict=True))
         owner = np.repeat(np.arange(len(group)), [table[0].shape[1] for table in group])
         means = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(len(sums), seed)])
         bounds: Floats = np.quantile(means, shares, axis=0)
         return bounds
 
-    floats = [(sums.astype(np.float64), sizes) for sums, sizes in tables]
+    floats = [(sums.astype(np.float64, copy=False), sizes) for sums, sizes in tables]
     return _side_by_side(floats, [len(sizes) for _, sizes in tables], quantiles)
 
 
@@ -140,10 +142,16 @@ def _side_by_side(
     found: dict[int, Floats] = {}
     for height in set(heights):
         group = [n for n, h in enumerate(heights) if h == height]
-        done = work([tuple(np.pad(x, ((0, height - len(x)), (0, 0))) for x in tables[n]) for n in group])
+        done = work([tuple(_filled(x, height) for x in tables[n]) for n in group])
         edges = np.cumsum([tables[n][0].shape[1] for n in group])[:-1]
         found |= zip(group, np.split(done, edges, axis=-1), strict=True)
     return [found[n] for n in range(len(tables))]
+
+
+def _filled(table: Floats, height: int) -> Floats:
+    import numpy as np
+
+    return table if len(table) == height else np.pad(table, ((0, height - len(table)), (0, 0)))
 
 
 def _draws(clusters: int) -> int:

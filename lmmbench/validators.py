@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -376,7 +376,7 @@ RULES: tuple[Callable[[Sequence[Item]], Problems], ...] = (
 )  # fmt: skip
 
 
-def problems(items: Sequence[Item]) -> list[Problem]:
+def problems(items: Iterable[Item]) -> list[Problem]:
     """Breaches of every rule by the active items. A gold that is out of range stops the rules that need one."""
     active = [i for i in items if i.status == "active"]
     found = list(options_and_gold(active))

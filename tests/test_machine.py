@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
 
         async def start() -> None:
             self.writer = Writer(path)
-            answered = results.index(self.folder, run_plan).answered()
+            answered = results.index(self.folder, run_plan).answered
             self.answered = {r["item"] for r in self.safe if r["t"] == "done" or r.get("kind") == "policy"}
             planned = run_plan.models["sim-a"]
             todo = runner.pending(

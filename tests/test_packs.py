@@ -370,3 +370,56 @@ def test_chance_is_that_of_the_item(tmp_path: Path) -> None:
     assert [packs.chance(guessed.card, i) for i in guessed.items] == [0.25, 0.5, 0.0]
     fixed = packs.load(write_pack(tmp_path / "fixed", lines, chance=0.1))
     assert [packs.chance(fixed.card, i) for i in fixed.items] == [0.1, 0.1, 0.1]
+
+
+# --- items, read when they are asked for ---------------------------------------------------------------
+
+
+def test_items_are_those_of_the_file(tmp_path: Path) -> None:
+    """Each item is read from its own line, whatever stands before the line: a byte order mark, blank lines, others."""
+    folder = write_pack(tmp_path / "mini", [item(f"q{n}", stratum=f"제주 {n}") for n in range(4)])
+
+    def spaced(lines: list[str]) -> None:
+        lines[0] = "\n\n" + lines[0]
+        lines[2] = "\n" + lines[2]
+
+    edited(folder, spaced)
+    path = folder / "items.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    pack = packs.load(folder)
+    assert [pack.items[n] for n in range(len(pack.items))] == list(pack.items)
+    assert [(i.id, i.stratum) for i in pack.items] == [(f"q{n}", f"제주 {n}") for n in range(4)]
+    assert [(h.id, h.stratum, h.status) for h in pack.items.heads()] == [
+        (i.id, i.stratum, i.status) for i in pack.items
+    ]
+    assert [i.id for i in pack.items.of(["q0", "q2", "q3"])] == ["q0", "q2", "q3"]
+
+
+def test_items_in_another_order_than_the_packs_are_refused(tmp_path: Path) -> None:
+    """A plan holds ids in the pack's order; one that does not is damaged."""
+    pack = packs.load(write_pack(tmp_path / "mini", 3))
+    first, second, _ = pack.items.ids
+    for wrong in ([second, first], [first, first], ["q99"]):
+        with pytest.raises(UsageError, match=r"the plan's item '.+' is not there in its place"):
+            list(pack.items.of(wrong))
+
+
+@pytest.mark.parametrize("change", [(b"1", b"2"), (b"{", b" {"), (b"\n", b"")])
+def test_a_pack_that_changes_while_it_is_in_use_is_refused(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    """What was not checked is never asked: a line must be the one that was there when the pack was loaded."""
+    folder = write_pack(tmp_path / "mini", 3)
+    pack = packs.load(folder)
+    assert len(list(pack.items)) == 3
+    path = folder / "items.jsonl"
+    path.write_bytes(path.read_bytes().replace(*change))
+    with pytest.raises(UsageError, match="has changed while it was in use"):
+        list(pack.items)
+
+
+def test_a_byte_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    """A file in another encoding is said to be one, with the byte's place, whatever the card's hash says."""
+    folder = write_pack(tmp_path / "mini", 3)
+    path = folder / "items.jsonl"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + "한".encode("cp949"))
+    assert refused(folder) == f"{path}: byte {size} is not UTF-8; save the file as UTF-8"

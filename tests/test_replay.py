@@ -261,14 +261,16 @@ def test_a_plan_of_another_schema_is_refused_by_name(home: Path, command: tuple[
     [
         ({"t": "mark", "what": "start", "schema": 2, "at": "2027-01-01"}, "has schema 2"),
         ({"t": "batch", "id": "b-1", "at": "2027-01-01"}, "has records of a kind 'batch'"),
+        ({"status": "half"}, "has answers of a status 'half'"),
     ],
 )
 def test_a_journal_of_a_later_version_is_refused_by_name(
     home: Path, command: tuple[str, ...], record: dict[str, Any], says: str
 ) -> None:
     """What a later version may mean is not guessed: exit code 2, and the published files stay."""
+    known = next(r for r in journal_of(home / "results" / "old") if r["t"] == "done")
     with (home / "results" / "old" / "journal" / "main.jsonl").open("ab") as f:
-        f.write(journal.line_of(record))
+        f.write(journal.line_of(known | record))
     before = published(home / "results" / "old")
     done = (
         offline(*command, cwd=home)

@@ -14,6 +14,7 @@ from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 
 import lmmbench as product
 from lmmbench import bench, files, journal, plan, prompts, results
+from lmmbench.canon import read_json
 from lmmbench.faults import FAULTS, UsageError
 from lmmbench.types import SCORED
 from tests.fake_server import Answer, FakeServer
@@ -446,7 +448,7 @@ def test_any_history_gives_one_status_for_every_ask(
     write_journal(folder, records)
     run_plan = plan.load(small)
     counts, _ = results.publish_models(
-        folder, run_plan, results.items_of(small, run_plan, None), results.index(folder, run_plan)
+        folder, run_plan, results.Asked(small, run_plan), results.index(folder, run_plan)
     )
     rows = by_item(folder)
     assert counts["sim-a"] == Counter(r["status"] for r in rows.values())
@@ -517,6 +519,102 @@ def test_a_column_takes_no_value_of_another_type(value: Any, kind: Any) -> None:
     """What is no value of a column's type, or of a type that no column has, is an error and never a number that it is not."""
     with pytest.raises((TypeError, OverflowError, AttributeError, KeyError)):
         files._column([value], kind)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.none() | WELL_FORMED), max_size=3), st.lists(st.none() | st.integers(-(2**53), 2**53))
+)  # fmt: skip
+def test_columns_are_read_as_they_were_written(parts: list[list[str | None]], values: list[int | None]) -> None:
+    """Texts as places in the list of different texts, as they first appear, -1 for null; numbers, nan for null."""
+    whole = [value for part in parts for value in part]
+    codes, texts = files.coded([pa.chunked_array([files._column(part, TEXT)]) for part in parts])
+    assert [None if code < 0 else texts[code].as_py() for code in codes.tolist()] == whole
+    assert texts.to_pylist() == list(dict.fromkeys(v for v in whole if v is not None))
+    found = files.numbers(pa.chunked_array([files._column(values, WHOLE)])).tolist()
+    assert [None if v != v else v for v in found] == values
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 3)))
+def test_numbering_by_first_appearance(values: list[int]) -> None:
+    """The first value is 0, the next new one 1, and where each first stood is known."""
+    places, first = files.by_first(np.array(values, np.int64))
+    seen = list(dict.fromkeys(values))
+    assert places.tolist() == [seen.index(v) for v in values]
+    assert first.tolist() == [values.index(v) for v in seen]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text()
+    | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+HOSTILE = [
+    b"", b" ", b"nul", b"{}x", b"01", b"1.", b'"\xff"', b'"\x01"', b'"\xed\xa0\x80"', b"\xef\xbb\xbf{}", "[1]".encode("utf-16"),
+    b"1e400", b"-0", b"-0.0", b'{"a":1,"a":2}', b"[" * 500 + b"]" * 500, b"[" * 9999, b"-Infinity", b"\x0c1",
+]  # fmt: skip
+
+
+def read_by(reader: Callable[[bytes], Any], body: bytes) -> str:
+    try:
+        return repr(reader(body))
+    except (ValueError, RecursionError):
+        return "refused"
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON, st.booleans())
+def test_quick_reading_reads_what_json_reads(value: Any, ascii_only: bool) -> None:
+    """Integers of any size, lone surrogates, nan: not one value differs, not even in its type."""
+    body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert read_by(read_json, body) == read_by(json.loads, body)
+
+
+@pytest.mark.parametrize("body", HOSTILE, ids=repr)
+def test_quick_reading_refuses_what_json_refuses(body: bytes) -> None:
+    """A body that is no JSON, or JSON in another encoding, is read or refused as json does."""
+    assert read_by(read_json, body) == read_by(json.loads, body)
+
+
+def test_rows_do_not_depend_on_how_many_are_made_at_once(small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """A file's bytes follow from the journal, not from the memory that is spent on it."""
+    folder = rewritten(small, tmp_path, lambda r: r)
+    files_of = sorted([*folder.glob("*.parquet"), *folder.glob("models/*.parquet")])
+    before = [path.read_bytes() for path in files_of]
+    monkeypatch.setattr(results, "BATCH", 1)
+    (folder / "items.parquet").unlink()
+    run_plan = plan.load(folder)
+    results.publish_items(folder, run_plan, results.planned_packs(run_plan, small.parent.parent / "tasks"))
+    publish(folder)
+    assert [path.read_bytes() for path in files_of] == before
+
+
+def test_items_of_another_plan_are_refused(small: Path, tmp_path: Path) -> None:
+    """Answers are graded by the items that the plan names, in its order, or not at all."""
+    folder = shutil.copytree(small, tmp_path / small.name)
+    written = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    (pack,) = written["packs"].values()
+    pack["items"].reverse()
+    (folder / "plan.json").write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"items\.parquet is not of this plan"):
+        list(results.Asked(folder, plan.load(folder)))
+
+
+def test_records_of_what_is_not_planned_change_nothing(small: Path, tmp_path: Path) -> None:
+    """An ask that the plan does not hold (another item, a trial too many) has no row, no cost and no count."""
+    run_plan = plan.load(small)
+    stray = [r | {"item": "q99"} for r in journal_of(small)[1:3]] + [r | {"trial": 7} for r in journal_of(small)[1:3]]
+    folder = tmp_path / "r"
+    (folder / "journal").mkdir(parents=True)
+    write_journal(folder, [*journal_of(small), *stray])
+    found, known = (results.index(f, run_plan) for f in (folder, small))
+    assert (found.outcomes, found.tokens, found.said) == (known.outcomes, known.tokens, known.said)
 
 
 def test_publishing_asks_nothing_of_pandas(small: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def merged(small: Path, folder: Path, journals: list[bytes]) -> dict[str, Any]:
         (folder / "journal" / f"{n}.jsonl").write_bytes(data)
     run_plan = plan.load(small)
     found = results.index(folder, run_plan)
-    counts, scored = results.publish_models(folder, run_plan, results.items_of(small, run_plan, None), found)
+    counts, scored = results.publish_models(folder, run_plan, results.Asked(small, run_plan), found)
     results.publish_manifest(folder, run_plan, found, counts, scored, True, "")
     return published(folder)
 

@@ -106,7 +106,7 @@ def _contests(runs: Runs, cells: Sequence[Cell]) -> Iterator[Contest]:
         field = [c for c in by_name[part.kind, part.name] if in_field(c)]
         if len(field) < MIN_MODELS:
             continue
-        pack_sha = runs.items.pack_sha[runs.items.pack[part.items[0]]]
+        pack_sha = runs.items.pack_sha[part.pack]
         for cell in field:
             cell["field_sha"] = sha([c["model"] for c in field], [pack_sha])
         scores = np.stack([means[c["run_id"], c["model"]] for c in field])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmmbench.faults import UsageError
-from lmmbench.files import read_parquet
+from lmmbench.files import by_first, coded, data, numbers, read_batches, read_parquet, rows_in
 from lmmbench.types import SCORED
 
 if TYPE_CHECKING:
@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHO = ("run_id", "model", "vendor", "family", "region")
-_ITEM = ("pack", "item_id", "stratum", "type", "cluster_id", "pack_sha")
 _TEXT = ("status", "parse_status")
 _NUMBER = ("score", "latency_s", "ttft_s", "output_tokens", "input_tokens", "cost_usd")
 
-ItemKey = tuple[str, str]
-"""(pack, item)."""
+_KEY = ("pack", "item_id")
+_QUESTION = ("chance", "system", "question")
+_DISTINCT = ("item_id", "cluster_id")
+"""Columns in which a text hardly ever stands twice."""
+BATCH = 1024
+"""Questions that are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A cell's name, kind (`pack` or `stratum`) and the places of its items in `Items`."""
+    """A cell's name, kind (`pack` or `stratum`), its pack, and the places of its items in `Items`."""
 
     kind: str
     name: str
+    pack: str
     items: NDArray[np.int64]
 
 
@@ -40,13 +44,18 @@ class Part:
 class Items:
     """Every item that was planned, in the order of the rows; each array has one entry per item.
 
-    `cluster` ranks the clusters by name, so that their order is the same whatever came first; `chance` is nan where it
-    is not known; `hangul` counts the syllables of the question as it was sent, system text included.
+    `pack`, `type` and `stratum` are places in `packs`, `types` and `strata`, (pack, stratum), which stand in the order in
+    which they first appear. `cluster` ranks the clusters by name, so that their order is the same whatever came first;
+    `chance` is nan where it is not known; `hangul` counts the syllables of the question as it was sent, system text
+    included.
     """
 
-    pack: list[str]
-    stratum: list[str]
-    type: list[str]
+    pack: NDArray[np.int32]
+    packs: list[str]
+    stratum: NDArray[np.int32]
+    strata: list[tuple[str, str]]
+    type: NDArray[np.int32]
+    types: list[str]
     cluster: NDArray[np.int64]
     chance: NDArray[np.float64]
     hangul: NDArray[np.int64]
@@ -56,11 +65,10 @@ class Items:
         """All cells: packs first, then their strata, each in the order in which it first appears."""
         import numpy as np
 
-        names = {"pack": self.pack, "stratum": [f"{p}/{s}" for p, s in zip(self.pack, self.stratum, strict=True)]}
-        return [
-            Part(kind, name, np.flatnonzero(np.array(of, dtype=object) == name))
-            for kind, of in names.items()
-            for name in dict.fromkeys(of)
+        packs = [Part("pack", name, name, np.flatnonzero(self.pack == n)) for n, name in enumerate(self.packs)]
+        return packs + [
+            Part("stratum", f"{pack}/{stratum}", pack, np.flatnonzero(self.stratum == n))
+            for n, (pack, stratum) in enumerate(self.strata)
         ]
 
 
@@ -70,7 +78,7 @@ class Rows:
     null."""
 
     who: dict[str, str]
-    item: NDArray[np.int64]
+    item: NDArray[np.int32]
     columns: dict[str, NDArray[Any]]
     items: int
 
@@ -103,21 +111,38 @@ class Runs:
 
 def load(folders: Sequence[Path]) -> Runs:
     """Raises UsageError when a folder is no run, or is not published yet."""
+    models = [path for folder in folders for path in _model_files(folder)]
+    asked = [folder / "items.parquet" for folder in folders]
+    places, first = _places([*models, *asked])
+    # what no model was asked is no item here
+    first = first[first < sum(map(len, places[: len(models)]))]
+    items = _items(models, first, *_questions(asked, places[len(models) :], len(first)))
+    return Runs(items, [_rows(path, at, len(first)) for path, at in zip(models, places, strict=False) if len(at)])
+
+
+def _places(paths: Sequence[Path]) -> tuple[list[NDArray[np.int32]], NDArray[np.int64]]:
+    """For each file the item of each of its rows, numbered as they first appear, and where each item first stands."""
     import numpy as np
 
-    tables = [read_parquet(p, [*WHO, *_ITEM, *_TEXT, *_NUMBER]) for f in folders for p in _model_files(f)]
-    known: dict[ItemKey, tuple[Any, ...]] = {}
-    places: list[NDArray[np.int64]] = []
-    rank: dict[ItemKey, int] = {}
-    for table in tables:
-        about = list(zip(*(table[name].to_pylist() for name in _ITEM), strict=True))
-        for pack, item, *more in about:
-            known.setdefault((pack, item), tuple(more))
-            rank.setdefault((pack, item), len(rank))
-        places.append(np.array([rank[key] for key in ((a[0], a[1]) for a in about)], np.int64))
-    items = _items(known, folders)
-    rows = [_rows(t, place, len(known)) for t, place in zip(tables, places, strict=True) if len(place)]
-    return Runs(items, rows)
+    packs, items = (_texts(paths, name)[0] for name in _KEY)
+    place, first = by_first(_pairs(packs, items))
+    return np.split(place, np.cumsum([rows_in(path) for path in paths])[:-1]), first
+
+
+Texts = tuple["NDArray[np.int32]", Any]
+"""A column of texts: for each row a place in the array of the different texts, -1 for null."""
+
+
+def _texts(paths: Sequence[Path], name: str) -> Texts:
+    """A column of several files as one. Columns are read one by one: all together would take four times the memory."""
+    return coded([read_parquet(path, [name], () if name in _DISTINCT else (name,))[name] for path in paths])
+
+
+def _pairs(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int64]:
+    """A number for each pair of places."""
+    import numpy as np
+
+    return (one.astype(np.int64) << 32) + other
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
@@ -139,49 +164,72 @@ def planned(folder: Path) -> dict[str, Any]:
     return plan
 
 
-def _items(known: dict[ItemKey, tuple[Any, ...]], folders: Sequence[Path]) -> Items:
+def _items(
+    models: Sequence[Path],
+    first: NDArray[np.int64],
+    chances: NDArray[np.float64],
+    hangul: NDArray[np.int64],
+) -> Items:
+    """The items that first appear in these rows of the models."""
     import numpy as np
+    import pyarrow.compute as pc
 
-    asked: dict[ItemKey, tuple[float, int]] = {}
-    for folder in folders:
-        asked |= _questions(folder)
-    strata, types, clusters, shas = zip(*known.values(), strict=True) if known else ((), (), (), ())
-    rank = {name: n for n, name in enumerate(sorted(set(clusters)))}
-    about = [asked.get(key, (np.nan, 0)) for key in known]
+    def text(column: Texts, at: np.int64) -> Any:
+        code = column[0][first[at]]
+        return None if code < 0 else column[1][code].as_py()
+
+    packs, strata, types = (_texts(models, name) for name in ("pack", "stratum", "type"))
+    pack, at_pack = by_first(packs[0][first].astype(np.int64))
+    stratum, at_stratum = by_first(_pairs(packs[0][first], strata[0][first]))
+    kind, at_kind = by_first(types[0][first].astype(np.int64))
+    names = [text(packs, at) for at in at_pack]
+    shas = _texts(models, "pack_sha")
+    clusters = _texts(models, "cluster_id")
+    ranks = np.empty(len(clusters[1]), np.int64)
+    ranks[data(pc.array_sort_indices(clusters[1]))] = np.arange(len(ranks))
     return Items(
-        pack=[pack for pack, _ in known], stratum=list(strata), type=list(types), cluster=np.array([rank[c] for c in clusters], np.int64),
-        chance=np.array([a[0] for a in about], np.float64), hangul=np.array([a[1] for a in about], np.int64),
-        pack_sha=dict(zip((pack for pack, _ in known), shas, strict=True)),
+        pack=pack, packs=names, stratum=stratum, strata=[(text(packs, at), text(strata, at)) for at in at_stratum],
+        type=kind, types=[text(types, at) for at in at_kind],
+        cluster=ranks[clusters[0][first]], chance=chances, hangul=hangul,
+        pack_sha={name: text(shas, at) for name, at in zip(names, at_pack, strict=True)},
     )  # fmt: skip
 
 
-def _questions(folder: Path) -> dict[ItemKey, tuple[float, int]]:
-    """What a guess earns at each question, and the Hangul syllables that it holds."""
-    names = ("pack", "item_id", "chance", "system", "question")
-    table = read_parquet(folder / "items.parquet", list(names))
-    packs, items, chances, systems, questions = (table[name].to_pylist() for name in names)
-    counts = _hangul([system + question for system, question in zip(systems, questions, strict=True)])
-    return {
-        (pack, item): (float("nan") if chance is None else chance, count)
-        for pack, item, chance, count in zip(packs, items, chances, counts, strict=True)
-    }
-
-
-def _hangul(texts: Sequence[str]) -> Iterator[int]:
-    """Hangul syllables of each text, of a thousand texts at a time."""
+def _questions(
+    paths: Sequence[Path], places: Sequence[NDArray[np.int32]], items: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """What a guess earns at each item, and the Hangul syllables that its question holds. places: for each items.parquet,
+    where its items stand; those beyond `items` do not count."""
     import numpy as np
 
-    for start in range(0, len(texts), 1000):
-        some = texts[start : start + 1000]
-        code = np.frombuffer("".join(some).encode("utf-32-le"), "<u4")
-        before = np.concatenate([[0], np.cumsum((code >= ord("가")) & (code <= ord("힣")))])
-        yield from np.diff(before[list(accumulate(map(len, some), initial=0))]).tolist()
+    chance, hangul = np.full(items, np.nan), np.zeros(items, np.int64)
+    for path, place in zip(paths, places, strict=True):
+        start = 0
+        for batch in read_batches(path, _QUESTION, BATCH):
+            at = place[start : start + len(batch["chance"])]
+            start += len(at)
+            known = at < items
+            chance[at[known]] = np.array(batch["chance"], np.float64)[known]
+            texts = [system + question for system, question in zip(batch["system"], batch["question"], strict=True)]
+            hangul[at[known]] = _hangul(texts)[known]
+    return chance, hangul
 
 
-def _rows(table: Any, item: NDArray[np.int64], items: int) -> Rows:
+def _hangul(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Hangul syllables of each text."""
     import numpy as np
 
-    who = {name: table[name][0].as_py() for name in WHO}
-    columns: dict[str, NDArray[Any]] = {name: np.array(table[name].to_pylist(), dtype=object) for name in _TEXT}
-    columns |= {name: np.array(table[name].to_pylist(), dtype=np.float64) for name in _NUMBER}
-    return Rows(who, item, columns, items)
+    code = np.frombuffer("".join(texts).encode("utf-32-le"), "<u4")
+    before = np.concatenate([[0], np.cumsum((code >= ord("가")) & (code <= ord("힣")))])
+    return np.diff(before[list(accumulate(map(len, texts), initial=0))])
+
+
+def _rows(path: Path, item: NDArray[np.int32], items: int) -> Rows:
+    import numpy as np
+
+    who = {name: read_parquet(path, [name], [name])[name][0].as_py() for name in WHO}
+    columns: dict[str, NDArray[Any]] = {}
+    for name in _TEXT:
+        codes, texts = _texts([path], name)
+        columns[name] = np.array([*texts.to_pylist(), None], dtype=object)[codes]
+    return Rows(who, item, columns | {name: numbers(read_parquet(path, [name])[name]) for name in _NUMBER}, items)

@@ -77,7 +77,7 @@ def _gaps(runs: Runs, public: str, sealed: str) -> list[Gap]:
     """Each model's gap, in the order of the rows. Models that have scored the same items are tested by the same draws."""
     import numpy as np
 
-    packs = np.array(runs.items.pack, dtype=object)
+    packs = np.array(runs.items.packs, dtype=object)[runs.items.pack]
     means = np.stack([rows.means() for rows in runs.rows])
     scored = ~np.isnan(means) & ((packs == public) | (packs == sealed))
     found: dict[int, Gap] = {}
@@ -101,10 +101,10 @@ def _blocks(items: Items, means: NDArray[np.float64], there: NDArray[np.bool_], 
 
     clusters: dict[tuple[str, int], list[int]] = {}
     for n in np.flatnonzero(there).tolist():
-        clusters.setdefault((items.pack[n], int(items.cluster[n])), []).append(n)
+        clusters.setdefault((items.packs[items.pack[n]], int(items.cluster[n])), []).append(n)
     blocks: dict[tuple[tuple[str, str], ...], list[tuple[NDArray[np.float64], bool]]] = {}
     for (pack, _), places in clusters.items():
-        alike = tuple(sorted((items.stratum[n], items.type[n]) for n in places))
+        alike = tuple(sorted((items.strata[items.stratum[n]][1], items.types[items.type[n]]) for n in places))
         blocks.setdefault(alike, []).append((means[:, places].mean(axis=1), pack == sealed))
     return [(np.stack([v for v, _ in b]), np.array([s for _, s in b])) for _, b in sorted(blocks.items())]
 

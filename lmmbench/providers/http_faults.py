@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lmmbench.canon import read_json
 from lmmbench.faults import FAULTS, Fault
 from lmmbench.net.delay import LONGEST, duration, reset_delay, server_delay
 from lmmbench.providers.lenient import code as code_of
@@ -62,7 +63,7 @@ NONE: Mapping[str, str] = {}
 def parse_json(body: bytes) -> Any:
     """The body as JSON. Raises Fault(invalid): bad UTF-8, HTML, a cut body, trailing text, absurd nesting."""
     try:
-        return json.loads(body)
+        return read_json(body)
     except (ValueError, RecursionError):
         start = body[:80].decode("utf-8", "replace").strip()
         what = "a web page" if start.startswith("<") else "no valid JSON"

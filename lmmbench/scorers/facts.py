@@ -16,10 +16,9 @@ def found(text: str, groups: Iterable[Sequence[str]]) -> list[bool]:
     return [any(holds(plain, w) or holds(digits, with_digits(clean(w))) for w in group) for group in groups]
 
 
-def share_found(text: str, groups: Iterable[Sequence[str]]) -> float | None:
+def share_found(text: str, groups: Sequence[Sequence[str]]) -> float | None:
     """Share of the groups that are found, 0…1; None without groups."""
-    hits = found(text, groups)
-    return sum(hits) / len(hits) if hits else None
+    return sum(found(text, groups)) / len(groups) if groups else None
 
 
 def holds(shown: str, wanted: str) -> bool:

@@ -17,6 +17,7 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _GLOSS = re.compile(r"(?<=[가-힣])\s*\((?:[A-Za-z][A-Za-z .'-]*|[\u4e00-\u9fff\s]+)\)")
 _PUNCTUATION = re.compile(r"[^\w]|_")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_HANGUL = re.compile(r"[가-힣ㄱ-ㆎᄀ-ᇿ]+")
 _WIDE = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0xFFE6: "₩"}
 
 STEPS: dict[str, Callable[[str], str]] = {
@@ -73,5 +74,7 @@ def spaceless(text: str) -> str:
 
 def hangul_share(text: str) -> float | None:
     """Share of Hangul among the letters outside code, 0…1: whether an answer is in Korean. None without letters."""
-    found = [char for char in _CODE.sub("", unicodedata.normalize("NFC", text)) if char.isalpha()]
-    return sum("가" <= c <= "힣" or "ㄱ" <= c <= "ㆎ" or "ᄀ" <= c <= "ᇿ" for c in found) / len(found) if found else None
+    said = _CODE.sub("", unicodedata.normalize("NFC", text))
+    rest = _HANGUL.sub("", said)
+    letters = len(said) - len(rest) + sum(map(str.isalpha, rest))
+    return (len(said) - len(rest)) / letters if letters else None

@@ -33,7 +33,7 @@ class Extraction:
 def _fast(answer: str, options: Sequence[str]) -> Extraction | None:
     """The commonest answers by one anchored pattern, only where no option's text could be part of such an answer."""
     match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_marker(answer)
-    if not match or not all(map(_FAST_OPTION.search, options)) or any(map(_CONJOINING.search, options)):
+    if not match or not all(map(_FAST_OPTION.search, options)) or _CONJOINING.search("".join(options)):
         return None
     label = match["label"]
     number = int(label) if label.isdecimal() else ord(label) - ord("A") + 1

@@ -56,6 +56,7 @@ _THINK = re.compile(
     r"|◁(?P<kimi>/?)think▷|<\|(?:begin|(?P<end>end))_of_thought\|>|(?P<channel><\|channel\|>final<\|message\|>)",
     re.IGNORECASE,
 )
+_TAGGED = re.compile(r"[<[◁]")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _LATEX = re.compile(r"\\(?:text(?:bf|rm|it|sf)?|math(?:bf|rm|it|sf)|mbox|bm|left|right|quad|displaystyle)(?![a-z])")
 _FENCE = re.compile(r"```[a-zA-Z]*")
@@ -63,7 +64,7 @@ _STRIKE = re.compile(r"~~[^~\n]{1,200}~~")
 _QUOTED = re.compile(r"[‘“'\"「『]([가나다라마바사아자차ㄱ-ㅊA-J1-9])[’”'\"」』](?!\s?:)")
 _ASKED = re.compile(r"(?ms)\A(\W*Q\d{0,2}\s?[.:].{0,400}?\n\W*)A\d{0,2}\s?[.:]")
 _LINE_HEAD = re.compile(r"(?m)^ *[#>]+ *")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))")
 _OBJECT = re.compile(r"\{[^{}]{2,2000}\}")
 _TAG = re.compile(r"<(/?)([^<>\n]{1,40})>")
 _FORMAT_TAG = re.compile(r"(?:b|strong|em|i|u|p|div|span|code|mark|center|font|h\d)(?: .*)?")
@@ -85,6 +86,8 @@ def _marker_for(name: str) -> str:
 
 def _without_thinking(text: str) -> str:
     """Cut think blocks; a close tag without an open one ends thinking that began with the text, an open one rules."""
+    if not _TAGGED.search(text):
+        return text
     kept: list[str] = []
     start, thinking = 0, False
     for tag in _THINK.finditer(text):

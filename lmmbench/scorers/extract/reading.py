@@ -12,7 +12,8 @@ from lmmbench.scorers.extract.clean import clean
 from lmmbench.scorers.extract.mentions import Group, Mention, grouped, label_mentions, text_mentions, without_overlap
 from lmmbench.scorers.extract.verdicts import judge
 
-_LINE_END = re.compile(r"\n+|(?<=[가-힣][다요까죠네음임유여])[.!?]+\s+")
+_LINE_END = re.compile(r"[\n.!?](?:(?<=\n)\n*|(?<=[가-힣][다요까죠네음임유여][.!?])[.!?]*\s+)")
+"""Line breaks, and the end of a closed Korean sentence. It begins with plain characters, so that the search is quick."""
 _LIST_END = re.compile(r"[ ).\]|,]*(?:$|\n|(?:최종 )?정답|답|answer|중|[(]?[1Aㄱ가][).])", re.IGNORECASE)
 TRIVIAL = re.compile(r"[\s,;/|·•().*\[\]>-]*")
 
