@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
+        self._parser = HttpResponseParser(self)  # begins anew after each whole reply
         self._whole: asyncio.Future[None] | None = None
 
     async def exchange(
@@ -79,7 +80,6 @@ class Connection(asyncio.Protocol):
         """Send the request and wait for the reply, of at most `most` decoded bytes. `watch` sees a 200 as it comes. With
         `head_only` nothing after the headers is part of the reply (CONNECT). Raises Fault; whatever ends it before the
         reply is whole, a cancellation too, closes the connection."""
-        self._parser = HttpResponseParser(self)
         self._headers: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []
         self._status = self._fed = self._head = self._size = 0
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._whole = None
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        return Response(self._status, Headers(self._headers), body)
+        return Response(self._status, self._told, body)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Everything from here on is encrypted, to `host`. Raises ssl.SSLError and OSError."""
@@ -106,6 +106,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             raise ConnectionError("the connection ended in the TLS handshake")
         self._transport = transport
+        self._parser = HttpResponseParser(self)  # the proxy's reply had no end
 
     def close(self) -> None:
         """At once, whatever is still on its way."""
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
             self._headers.clear()
             return
         self._status = status
-        told = Headers(self._headers)
+        told = self._told = Headers(self._headers)
         if self._head_only:
             self._finish()
             return
