@@ -468,7 +468,7 @@ def _carry_out(
         return _on_cluster(client, folder, run_plan, chosen, how, where, lang, cap)
     reason, caught, found = _asked(folder, run_plan, chosen, how, cap)
     if how.shard:
-        return _shard_end(folder, run_plan, how.shard, reason, caught, how.min_coverage)
+        return _shard_end(folder, run_plan, how.shard, reason, caught, how.min_coverage, found)
     return _finish(folder, run_plan, chosen, how, where, lang, reason, caught, found)
 
 
@@ -522,11 +522,13 @@ def _cap(how: Execution, run_plan: Plan) -> float:
     return how.max_cost if how.max_cost is not None else float(run_plan.options.get("max_cost_usd", 5.0))
 
 
-def _shard_end(folder: Path, run_plan: Plan, shard: Shard, reason: str, caught: int, min_coverage: float) -> int:
+def _shard_end(
+    folder: Path, run_plan: Plan, shard: Shard, reason: str, caught: int, min_coverage: float, found: Index | None
+) -> int:
     """What a shard has to say; it publishes nothing."""
     from lmmbench import bench, results
 
-    counts = bench.shard_counts(results.index(folder, run_plan, shard.writer), run_plan, shard)
+    counts = bench.shard_counts(found or results.index(folder, run_plan, shard.writer), run_plan, shard)
     code = bench.shard_exit_code(counts.values(), caught, reason, min_coverage)
     _say(f"shard {shard}: {bench.counts_text(counts)}" + (f" · {reason}" if reason else ""))
     if code:
@@ -598,7 +600,7 @@ def _replay(
         run_plan = _save_plan(run_plan, folder, how.shard)
     replay.replay(folder, run_plan, chosen, answers, how.shard)
     if how.shard:
-        return _shard_end(folder, run_plan, how.shard, "", 0, how.min_coverage)
+        return _shard_end(folder, run_plan, how.shard, "", 0, how.min_coverage, None)
     return _finish(folder, run_plan, chosen, how, where, lang, "", 0, None)
 
 

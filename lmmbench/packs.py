@@ -121,14 +121,14 @@ class Head(NamedTuple):
 
 
 AT_HAND = 16 * 1024 * 1024
-"""Bytes of an items.jsonl up to which its items stay in memory, some 60 MB of it: reading each again costs 15 µs an ask."""
+"""Bytes of an items.jsonl up to which its items stay in memory (8 MB of 10,000 items: a run of 162 MB instead of 150).
+Reading each again made that run 5 % slower."""
 
 
 class Items:
     """The items of a pack: at hand where its file is small, else each read from it whenever it is asked for.
 
-    Kept of an item that is not at hand are its head and where its line stands: 90 bytes, where the item itself takes
-    4,000. A line that is not the one that was checked when the pack was loaded is refused, so that nothing else is ever
+    Kept of an item that is not at hand are its head and where its line stands: 90 bytes. A line that is not the one that was checked when the pack was loaded is refused, so that nothing else is ever
     asked or graded.
     """
 

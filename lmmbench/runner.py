@@ -495,11 +495,16 @@ def pending(
 ) -> Iterator[Request]:  # fmt: skip
     """The questions of a plan (of a shard of it) that a model has not answered yet, read and rendered one at a time."""
     for pack in chosen:
+        left: dict[str, list[int]] = {}
 
-        def left(item_id: str, pack_id: str = pack.id) -> list[int]:
-            keys = [(model_id, pack_id, item_id, trial) for trial in range(repeats)]
-            return [key[3] for key in keys if not answered(key) and (shard is None or shard.holds(key))]
+        def wanted(pack_id: str = pack.id, left: dict[str, list[int]] = left) -> Iterator[str]:
+            for item_id in asked[pack_id]:
+                keys = [(model_id, pack_id, item_id, trial) for trial in range(repeats)]
+                trials = [key[3] for key in keys if not answered(key) and (shard is None or shard.holds(key))]
+                if trials:
+                    left[item_id] = trials
+                    yield item_id
 
-        for item in pack.items.of(filter(left, asked[pack.id])):
-            for trial in left(item.id):
+        for item in pack.items.of(wanted()):
+            for trial in left.pop(item.id):
                 yield packs.request(pack, item, trial, seed=seed, shuffled=shuffled, stream=stream)

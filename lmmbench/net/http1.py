@@ -2,7 +2,7 @@
 
 llhttp (Node's parser, through httptools) reads the bytes; this file holds what a reply of a language model needs
 beside it: limits, decompression, where a reply ends (RFC 9112, section 6.3), and one wake-up an exchange: the task that asked
-sleeps until its reply is whole. That makes it a fifth of the CPU of a general client (docs/performance.md).
+sleeps until its reply is whole. What that saves is in docs/performance.md.
 """
 
 from __future__ import annotations
