@@ -166,9 +166,9 @@ def directory(pen: Pen) -> None:
     pen.box(60, 620, 540, 900, "#fffdf0", "#c9b458", 2, 3)
     pen.text(300, 640, "자리를 옮겼습니다", 32, "bold", "#b3261e", "ma")
     for n, (who, whose) in enumerate(MOVES.items()):
-        pen.text(300, 706 + n * 46, f"{who} → {whose} 자리로", 29, "gothic", anchor="ma")
+        pen.text(300, 706 + n * 46, f"{who} → {whose}가 있던 자리로", 28, "gothic", anchor="ma")
     pen.text(300, 860, "옮긴 날: 2026년 11월 2일", 23, "gothic", "#555555", "ma")
-    pen.text(300, 930, "관리실은 지하 1층에 있습니다", 22, "gothic", "#b9c0c8", "ma")
+    pen.text(300, 925, "위 안내판은 옮기기 전의 것입니다", 28, "bold", "#f6efdc", "ma")
 
 
 def now_on(floor: str) -> str:
@@ -212,6 +212,6 @@ SCENES = (
         "sign-006", "infer", "자리를 옮긴 뒤 지금 4층에 있는 회사는?",
         now_on("4층"), ("가온상사", "다온상사", "라온상사"), 2,
         "4층은 다온상사의 자리였고, 그 자리로 누리상사가 옮겼다",
-        ("4층", "누리상사 → 다온상사 자리로"), (600, 1000), directory, paper="#b8b2a6",
+        ("4층", "누리상사 → 다온상사가 있던 자리로", "위 안내판은 옮기기 전의 것입니다"), (600, 1000), directory, paper="#b8b2a6",
     ),
 )  # fmt: skip
