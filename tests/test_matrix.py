@@ -142,6 +142,33 @@ def test_conduct_speed_and_cost_stand_beside_the_score(tmp_path: Path) -> None:
     assert (cell["cost_per_1k"], cell["latency_p50"]) == (None, 2.0)
 
 
+def test_how_much_was_copied_stands_beside_a_score_of_summaries(tmp_path: Path) -> None:
+    """The mean over the answers of which the scorer measured it; null, and no line, where it measured none."""
+    rows = [row("a", 1.0, aux_json='{"copied_grams": 0.25}'), row("b", 0.0, aux_json='{"copied_grams": 1.0}')]
+    rows += [
+        row("c", 0.5, aux_json='{"copied_grams": null}'),
+        row("d", 0.5, pack="other", aux_json='{"key_terms": 0.5}'),
+    ]
+    rows += [row("e", status="error"), row("f", 0.5, pack="other")]
+    cells = cells_of(tmp_path, rows)
+    assert {name: c["copy_rate"] for name, c in cells.items() if c["kind"] == "pack"} == {"mini": 0.625, "other": None}
+    assert views.cell_text(shown(copy_rate=0.069)) == "52.8 [37.0,68.0]\nn=36 · 100 %\ncopied 6 %"
+    assert views.cell_text(shown(copy_rate=1.0, label="even", diff=0.0), "ko").splitlines()[2:] == [
+        "베낌 100 %",
+        "대등 +0.0",
+    ]
+
+
+def test_a_matrix_of_before_a_column_says_nothing_of_it(tmp_path: Path) -> None:
+    """It is read, and null there: a run is not published anew to be shown."""
+    run = write_run(tmp_path / "run", [row("a", 1.0)])
+    old = [{k: v for k, v in cell.items() if k != "copy_rate"} for cell in matrix.publish(run)]
+    write_parquet(run / "matrix.parquet", matrix.schema().remove(len(matrix.COLUMNS) - 1), [old])
+    cells = matrix.read(run)
+    assert [list(c) for c in cells] == [matrix.COLUMNS] * len(cells)
+    assert {c["copy_rate"] for c in cells} == {None}
+
+
 def test_a_run_that_is_not_published_is_said(tmp_path: Path) -> None:
     """The sentence names the command that finishes it."""
     run = write_run(tmp_path / "run", [row("a", 1.0)])

@@ -367,6 +367,18 @@ def test_a_run_of_reference_models_alone_has_no_field(browser: Browser, run: Pat
         assert page.evaluate(stray) == 0
 
 
+def test_how_much_was_copied_stands_in_the_cell(browser: Browser, run: Path, tmp_path: Path) -> None:
+    """Beside the score where the matrix has it, in either language, and in no other cell."""
+    copy = shutil.copytree(run, tmp_path / "copied")
+    cells = [c | {"copy_rate": 0.97 if c["model"] == SIM[0] else None} for c in matrix.read(copy)]
+    write_parquet(copy / "matrix.parquet", matrix.schema(), [cells])
+    for lang, words in (("en", "copied 97 %"), ("ko", "베낌 97 %")):
+        with opened(browser, report.write(copy, lang)) as page:
+            for model in SIM:
+                text = control(page, f"cell:{model}:sim-dialect").inner_text()
+                assert (words in text) == (model == SIM[0])
+
+
 def test_labels_are_words_with_signs(browser: Browser, run: Path, tmp_path: Path) -> None:
     """Where the matrix carries labels they stand in their cells, in either language; colour is not needed."""
     copy = shutil.copytree(run, tmp_path / "labelled")

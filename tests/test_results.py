@@ -52,7 +52,7 @@ MATRIX_COLUMNS: dict[str, Any] = {
     "ci_high": NUMBER, "diff": NUMBER, "diff_low": NUMBER, "diff_high": NUMBER, "p": NUMBER, "p_adj": NUMBER,
     "profile_diff": NUMBER, "label": TEXT, "field_sha": TEXT, "method": TEXT, "refused_rate": NUMBER,
     "truncated_rate": NUMBER, "parsed_rate": NUMBER, "latency_p50": NUMBER, "latency_p95": NUMBER,
-    "tokens_per_s": NUMBER, "cost_per_1k": NUMBER, "hangul_per_token": NUMBER,
+    "tokens_per_s": NUMBER, "cost_per_1k": NUMBER, "hangul_per_token": NUMBER, "copy_rate": NUMBER,
 }  # fmt: skip
 """Columns of matrix.parquet, in order."""
 
@@ -687,6 +687,16 @@ def test_a_vendors_odd_error_never_keeps_a_run_from_being_published(small: Path,
 
 
 # --- reading back ------------------------------------------------------------------------------------
+
+
+def test_a_copier_is_seen_in_the_matrix(run: Path) -> None:
+    """baseline-copy keeps to the limit, and all that it says is copied; where nothing is summed up there is no rate."""
+    cells = product.matrix(run).set_index("cell")["copy_rate"].dropna()
+    assert set(cells) == {1.0}
+    assert {cell.split("/")[0] for cell in cells.index} == {"summarization"}
+    said = [r for r in rows_of(run, "baseline-copy") if r["pack"] == "summarization"]
+    assert said
+    assert {json.loads(r["aux_json"])["over_limit"] for r in said} == {False}
 
 
 def test_rows_are_read_with_pandas(run: Path) -> None:

@@ -105,6 +105,9 @@ def test_copying_a_document_is_no_summary() -> None:
         assert item.fields["limit"] == str(limit), "the limit that is asked for is the one that is graded by"
         assert all(len(target) <= limit for target in item.targets)
     assert all(sum(scores) / len(scores) < 0.5 and max(scores) < 1 for scores in earned.values())
+    assert max(earned, key=lambda name: sum(earned[name])) == "end", (
+        "baseline-copy is the dearest copy: it copies the end"
+    )
 
 
 def test_every_metric_carries_a_signature() -> None:
@@ -612,6 +615,45 @@ def test_a_number_inside_another_number_is_not_stated(answer: str) -> None:
     """1,412억 is not 412억: a wrong number never earns a fact, in summaries as in translations."""
     assert summary.grade(answer, SUMMARY, (), {}).score == 0
     assert facts.share_found(answer, [["412억"]]) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("２８人です", "28人"), ("28人です", "２８人"), ("４０％だ", "40%"), ("４０％다", "40퍼센트"), ("３，２００円", "3200円"),
+        ("６００ｇ", "600g"), ("ＡＢＣ", "abc"), ("１１：４０に", "11:40"), ("今天，３人", "3人"), ("세 ｋｍ 더", "3km"),
+    ],
+)  # fmt: skip
+def test_full_width_forms_are_plain_ones(said: str, wanted: str) -> None:
+    """Japanese and Chinese write ２８％ or 28%: a right translation counts in either, in key terms, facts and gates."""
+    assert facts.found(said, [[wanted]]) == [True]
+    assert chrf.CHRF.grade(said, made(said, key_terms=[[wanted]]), (), {}).aux["key_terms"] == 1
+    assert summary.grade(said, made(said, facts=[[wanted]], traps=[], limit=60), (), {}).score == 1
+    assert dialect.grade_rewrite(said, made(said, source="", must=[[wanted]]), (), {}).score == 1
+
+
+def test_a_word_that_must_go_is_found_in_full_width_too() -> None:
+    """A gate looks for what must not be left as it looks for what must be there."""
+    assert dialect.grade_rewrite("２８％だ", made("２８％だ", source="", must_not=["28%"]), (), {}).score == 0
+
+
+@pytest.mark.parametrize("said", ["１２８人です", "２８０人です", "３．２８人", "２８．５人"])
+def test_a_full_width_number_inside_another_is_not_found(said: str) -> None:
+    """１２８ is not 28, in either width."""
+    assert facts.found(said, [["28"], ["28人です"]]) == [False, False]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text(st.sampled_from("가명세三人 0128,.%원만gkK"), max_size=12),
+    st.text(st.sampled_from("가명세三人 0128,.%원만gkK"), max_size=4),
+)
+def test_width_never_decides_whether_a_fact_is_found(said: str, wanted: str) -> None:
+    """Each side may be written in plain or in full-width forms."""
+    wide = {code: chr(code + 0xFEE0) for code in range(0x21, 0x7F)}
+    plain = facts.found(said, [[wanted]])
+    assert facts.found(said.translate(wide), [[wanted]]) == plain
+    assert facts.found(said, [[wanted.translate(wide)]]) == plain
 
 
 @settings(max_examples=60, deadline=None)

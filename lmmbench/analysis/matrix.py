@@ -58,6 +58,7 @@ COLUMNS = [
     "tokens_per_s",
     "cost_per_1k",
     "hangul_per_token",
+    "copy_rate",
 ]
 
 
@@ -117,6 +118,7 @@ def _cell(rows: Rows, part: published.Part, at: NDArray[np.int64], items: Items)
     cell |= {"coverage": len(scored) / able if able else None, "clusters": 0}
     if len(scored):
         cell |= _conduct(rows, scored) | _speed_and_cost(rows, scored) | _tokens(rows, scored, items)
+        cell |= _copying(rows, scored)
     return cell
 
 
@@ -167,6 +169,15 @@ def _tokens(rows: Rows, scored: NDArray[np.int64], items: Items) -> Cell:
     return {"hangul_per_token": float(hangul[fed].sum() / tokens[fed].sum())} if fed.any() else {}
 
 
+def _copying(rows: Rows, scored: NDArray[np.int64]) -> Cell:
+    """How much of its summaries a model copied, the mean over the answers of which that was measured."""
+    import numpy as np
+
+    copied = rows.columns[published.COPIED][scored]
+    measured = copied[~np.isnan(copied)]
+    return {"copy_rate": float(measured.mean())} if len(measured) else {}
+
+
 # --- files -------------------------------------------------------------------------------------------
 
 
@@ -182,7 +193,8 @@ def read(folder: Path) -> list[Cell]:
     path = folder / "matrix.parquet"
     if not path.is_file():
         raise UsageError(f"{folder.name} has no matrix yet; finish it with: lmmbench run --resume {folder.name}")
-    return read_parquet(path).to_pylist()  # type: ignore[no-any-return]
+    # a matrix that was written before a column was added says nothing of it
+    return [dict.fromkeys(COLUMNS) | cell for cell in read_parquet(path).to_pylist()]
 
 
 def together(folders: Sequence[Path]) -> tuple[list[Cell], str]:

@@ -29,6 +29,7 @@ const WORDS = {
     conduct_help: "Shares are of the scored answers, with Wilson's 95 % interval by clusters. Latency and cost are this run's own and have no interval: latency is of answers that came over a wire; cost is of answers whose price is known. – is not known or not measured, never 0.",
     refused_rate: "Refused", truncated_rate: "Truncated", parsed_rate: "Parsed", latency_p50: "Latency p50, s",
     latency_p95: "Latency p95, s", tokens_per_s: "Tokens/s", cost_per_1k: "$ per 1,000 items", hangul_per_token: "Hangul per input token",
+    copied: "copied", copy_rate: "Copied from the document",
     mean: "Mean", interval: "95 % interval", n: "Scored / planned", clusters: "Clusters", method: "Interval by",
     diff: "Against the others, same items", p: "p", p_adj: "p after Holm", profile_diff: "Against its own profile (no interval)", label: "Label",
     items_title: "Items and answers", any: "any", all_packs: "all packs", all_strata: "all strata", any_model: "any model",
@@ -77,6 +78,7 @@ const WORDS = {
     conduct_help: "비율은 채점된 답을 기준으로 하며, 군집 수로 본 Wilson 95 % 신뢰구간을 붙였습니다. 지연 시간과 비용은 이번 실행의 값이라 구간이 없습니다. 지연 시간은 실제로 전송된 답의 것이고, 비용은 가격을 아는 답의 것입니다. –는 모르거나 측정되지 않았다는 뜻이며 0이 아닙니다.",
     refused_rate: "거부", truncated_rate: "잘림", parsed_rate: "해석됨", latency_p50: "지연 p50, 초",
     latency_p95: "지연 p95, 초", tokens_per_s: "토큰/초", cost_per_1k: "1,000문항당 $", hangul_per_token: "입력 토큰당 한글",
+    copied: "베낌", copy_rate: "글에서 베낀 비율",
     mean: "평균", interval: "95 % 신뢰구간", n: "채점 / 계획", clusters: "군집", method: "구간 방법",
     diff: "같은 문항에서 다른 모델들과의 차", p: "p", p_adj: "p (Holm 보정)", profile_diff: "자기 평균 대비 (구간 없음)", label: "판정",
     items_title: "문항과 답", any: "전체", all_packs: "모든 문제집", all_strata: "모든 영역", any_model: "아무 모델",
@@ -466,11 +468,12 @@ function matrixCell(model, name) {
     return el("td", { class: "none" }, el("button", attributes, el("b", {}, NONE), el("small", {}, word("not_measured"), why && `: ${why}`)));
   }
   const coverage = cell.coverage < 1 && el("small", { class: "part" }, `${percent(cell.coverage)} ${word("coverage_short")}`);
+  const copied = known(cell.copy_rate) && el("small", {}, `${word("copied")} ${percent(cell.copy_rate)}`);
   const label = cell.label && el("span", { class: `label ${cell.label}` }, `${LABEL_SIGNS[cell.label] ?? ""} ${labelWord(cell.label)}`);
   const td = el(
     "td", { class: "measured" },
     el("button", attributes, el("b", {}, points(cell.mean)), label, bar(cell), el("small", {}, range(cell.ci_low, cell.ci_high, points)),
-      el("small", {}, `n=${count(cell.n_scored)}`), coverage),
+      el("small", {}, `n=${count(cell.n_scored)}`), copied, coverage),
   );
   td.style.setProperty("--heat", `${Math.round(100 * cell.mean)}%`);
   return td;
@@ -518,7 +521,7 @@ function cellPanel(modelId, name) {
     [word("label"), cell.label ? labelWord(cell.label) : NONE],
     [word("diff"), known(cell.diff) ? `${signed(cell.diff)} ${range(cell.diff_low, cell.diff_high, signed)}` : NONE],
     [word("p"), known(cell.p) ? cell.p.toPrecision(3) : NONE], [word("p_adj"), known(cell.p_adj) ? cell.p_adj.toPrecision(3) : NONE],
-    [word("profile_diff"), signed(cell.profile_diff)], ...Object.entries(CONDUCT).map(([key, form]) => [word(key), form(cell[key])]),
+    [word("profile_diff"), signed(cell.profile_diff)], [word("copy_rate"), percent(cell.copy_rate)], ...Object.entries(CONDUCT).map(([key, form]) => [word(key), form(cell[key])]),
   ];
   return el(
     "div", { class: "panel", role: "region", "aria-label": `${modelId}, ${name}` },

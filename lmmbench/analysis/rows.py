@@ -26,6 +26,8 @@ _KEY = ("pack", "item_id")
 _QUESTION = ("chance", "system", "question")
 _DISTINCT = ("item_id", "cluster_id")
 """Columns in which a text hardly ever stands twice."""
+COPIED = "copied_grams"
+"""The scorer's own number in `aux_json`: how much of an answer stands in the text that it was to sum up."""
 BATCH = 1024
 """Questions that are in memory at once."""
 
@@ -232,4 +234,15 @@ def _rows(path: Path, item: NDArray[np.int32], items: int) -> Rows:
     for name in _TEXT:
         codes, texts = _texts([path], name)
         columns[name] = np.array([*texts.to_pylist(), None], dtype=object)[codes]
-    return Rows(who, item, columns | {name: numbers(read_parquet(path, [name])[name]) for name in _NUMBER}, items)
+    columns |= {name: numbers(read_parquet(path, [name])[name]) for name in _NUMBER}
+    return Rows(who, item, columns | {COPIED: _copied(path)}, items)
+
+
+def _copied(path: Path) -> NDArray[np.float64]:
+    """`COPIED` of each row, nan where its scorer does not measure it. Most rows' `aux_json` is not parsed."""
+    import numpy as np
+
+    found: list[float | None] = []
+    for batch in read_batches(path, ["aux_json"], BATCH):
+        found += [json.loads(aux)[COPIED] if aux and COPIED in aux else None for aux in batch["aux_json"]]
+    return np.array(found, np.float64)

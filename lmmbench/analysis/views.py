@@ -55,13 +55,16 @@ def title(lang: str, simulated: bool = False, what: str = "title") -> str:
 
 
 def cell_text(cell: Cell | None, lang: str = "en") -> str:
-    """`52.8 [37.0,68.0]`, `n=36 · 100 %` (scored, coverage) and, where there is a label, `strength +7.1` (points from the
-    mean of the others) and the 95 % interval of that, a line each; `–` where nothing was measured."""
+    """`52.8 [37.0,68.0]`, `n=36 · 100 %` (scored, coverage), for summaries `copied 7 %` and, where there is a label,
+    `strength +7.1` (points from the mean of the others) and the 95 % interval of that, a line each; `–` where nothing was
+    measured."""
     if cell is None or cell["mean"] is None:
         return WORDS[lang]["none"]
     interval = "" if cell["ci_low"] is None else f" [{100 * cell['ci_low']:.1f},{100 * cell['ci_high']:.1f}]"
     # rounded down: what is not whole never looks whole
     lines = [f"{100 * cell['mean']:.1f}{interval}", f"n={cell['n_scored']} · {math.floor(100 * cell['coverage'])} %"]
+    if cell["copy_rate"] is not None:
+        lines.append(f"{WORDS[lang]['copied']} {math.floor(100 * cell['copy_rate'])} %")
     if cell["label"] is not None:
         points = "" if cell["diff"] is None else f" {100 * cell['diff']:+.1f}"
         lines.append(WORDS[lang][cell["label"]] + points)

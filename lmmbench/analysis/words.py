@@ -6,7 +6,7 @@ WORDS: dict[str, dict[str, str]] = {
     "en": {
         "model": "model",
         "title": "Scores 0-100 [95 % interval], n scored · coverage; label, points from the others' mean",
-        "none": "–", "SIMULATED": "SIMULATED",
+        "none": "–", "SIMULATED": "SIMULATED", "copied": "copied",
         "strength": "strength", "weakness": "weakness", "even": "even", "saturated": "saturated", "thin": "thin", "unclear": "unclear",
         "detectable": "smallest true difference found 8 times in 10, in points (median of the field, Holm over {family}): {each}",
         "undetectable": " (–: so few clusters that not even 100 points would be)",
@@ -41,7 +41,7 @@ WORDS: dict[str, dict[str, str]] = {
     "ko": {
         "model": "모델",
         "title": "점수 0-100 [95 % 신뢰구간], 채점 문항 수 · 채점률; 판정과 다른 모델 평균과의 차이(점)",
-        "none": "–", "SIMULATED": "SIMULATED (시뮬레이션)",
+        "none": "–", "SIMULATED": "SIMULATED (시뮬레이션)", "copied": "베낌",
         "strength": "강점", "weakness": "과제", "even": "대등", "saturated": "포화", "thin": "표본 부족", "unclear": "불분명",
         "detectable": "검정력 80 %로 찾아낼 수 있는 최소 차이(점, 모델들의 중앙값, 비교 {family}개의 Holm 보정): {each}",
         "undetectable": " (–: 군집이 너무 적어 100점 차이도 찾아낼 수 없음)",

@@ -1,20 +1,16 @@
 """Reference models without a model: the floor that a real one must beat.
 
-`chance` chooses uniformly among the options of a closed question; `copy` echoes the source of an open one, or the
-first three sentences of a document. The other kind is unsupported.
+`chance` chooses uniformly among the options of a closed question; `copy` echoes the source of an open one, or the end of
+a document, as many characters as its `limit` allows. The other kind is unsupported.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 
 from lmmbench.faults import UsageError
 from lmmbench.prompts import LETTERS
 from lmmbench.types import Model, Reply, Request
-
-_SENTENCE = re.compile(r".+?[.!?…](?=\s|$)|.+?$", re.DOTALL | re.MULTILINE)
-LEAD = 3
 
 
 class Baseline:
@@ -49,5 +45,7 @@ def _source(request: Request) -> str:
         return ""
     fields = request.item.fields
     if "document" in fields:
-        return " ".join(s.strip() for s in _SENTENCE.findall(fields["document"])[:LEAD])
+        # of all that can be copied blindly the end earns most: decisions stand last
+        limit = fields.get("limit", "")
+        return fields["document"][-int(limit) :] if limit.isdecimal() else fields["document"]
     return fields.get("source", "")

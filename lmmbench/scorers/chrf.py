@@ -16,7 +16,8 @@ from lmmbench.scorers.facts import share_found
 from lmmbench.scorers.text import clean, hangul_share
 from lmmbench.types import Item
 
-VERSION = 1
+VERSION = 2
+"""Of all that is here and its gates and key terms: 2 finds them in full-width forms too."""
 TOKENIZERS = ("char", "13a", "ko-mecab")
 """Of BLEU. `char` needs nothing and is the default; `ko-mecab` needs the package `sacrebleu[ko]`, 106 MB."""
 

@@ -1,5 +1,6 @@
 """Key facts: whether strings that an item lists stand in a text. A group holds the wordings of one fact; spaces and
-commas between thousands do not count, and a number is the same in digits and in Hangul (세 명, 3명)."""
+commas between thousands do not count, full-width forms are plain ones (２８％, 28%), and a number is the same in
+digits and in Hangul (세 명, 3명)."""
 
 from __future__ import annotations
 
@@ -7,13 +8,17 @@ import re
 from collections.abc import Iterable, Sequence
 
 from lmmbench.scorers.numbers import with_digits
-from lmmbench.scorers.text import clean, spaceless
+from lmmbench.scorers.text import clean, narrow, spaceless
 
 
 def found(text: str, groups: Iterable[Sequence[str]]) -> list[bool]:
     """For each group, whether any of its wordings stands in the text."""
-    plain, digits = spaceless(text), spaceless(with_digits(clean(text)))
-    return [any(holds(plain, w) or holds(digits, with_digits(clean(w))) for w in group) for group in groups]
+    plain, digits = spaceless(text), spaceless(_in_digits(text))
+    return [any(holds(plain, w) or holds(digits, _in_digits(w)) for w in group) for group in groups]
+
+
+def _in_digits(text: str) -> str:
+    return with_digits(narrow(clean(text)))
 
 
 def share_found(text: str, groups: Sequence[Sequence[str]]) -> float | None:

@@ -10,7 +10,7 @@ from lmmbench.scorers import Grade, Scorer, facts, overlap
 from lmmbench.scorers.text import clean, hangul_share
 from lmmbench.types import Item
 
-VERSION = 2
+VERSION = 3
 
 
 def grade(answer: str, item: Item, order: Sequence[int], params: Mapping[str, Any]) -> Grade:
@@ -35,7 +35,7 @@ def grade(answer: str, item: Item, order: Sequence[int], params: Mapping[str, An
 SCORER = Scorer(
     "summary",
     lambda params: (
-        f"key-facts@{VERSION}|rouge-char@{overlap.VERSION}|copy:char{overlap.COPY_GRAM}|norm:nfc+space+digits"
+        f"key-facts@{VERSION}|rouge-char@{overlap.VERSION}|copy:char{overlap.COPY_GRAM}|norm:nfc+width+space+digits"
     ),
     grade,
     lambda item, order: list(item.targets),

@@ -20,9 +20,15 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _HANGUL = re.compile(r"[가-힣ㄱ-ㆎᄀ-ᇿ]+")
 _WIDE = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0xFFE6: "₩"}
 
+
+def narrow(text: str) -> str:
+    """Full-width forms as plain ones, as Japanese and Chinese write them: `２８％` is `28%`."""
+    return text.translate(_WIDE)
+
+
 STEPS: dict[str, Callable[[str], str]] = {
     "nfc": lambda text: unicodedata.normalize("NFC", text),
-    "width": lambda text: text.translate(_WIDE),
+    "width": narrow,
     "invisible": lambda text: _INVISIBLE.sub("", text),
     "case": lambda text: text.lower(),
     "gloss": lambda text: _GLOSS.sub("", text),
@@ -68,8 +74,8 @@ def letters(text: str) -> str:
 
 
 def spaceless(text: str) -> str:
-    """For key facts: NFC without white space, commas in numbers gone, Latin in lower case."""
-    return _THOUSANDS.sub("", "".join(clean(text).split())).lower()
+    """For key facts: NFC without white space, full-width forms plain, commas in numbers gone, Latin in lower case."""
+    return _THOUSANDS.sub("", "".join(narrow(clean(text)).split())).lower()
 
 
 def hangul_share(text: str) -> float | None:
