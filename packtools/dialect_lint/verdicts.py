@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,8 +38,9 @@ class Token:
     oov: bool
 
     def __str__(self) -> str:
-        """As evidence of kind `lexicon` quotes it."""
-        return f"{self.form}/{self.tag} " + ("oov" if self.oov else f"dialect={self.dialect}")
+        """As evidence of kind `lexicon` quotes it; a lone final consonant of an ending stays a conjoining jamo."""
+        known = "oov" if self.oov else f"dialect={self.dialect}"
+        return unicodedata.normalize("NFC", f"{self.form}/{self.tag} {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +131,5 @@ def read(path: Path = FILE) -> tuple[dict[str, str], list[Verdict]]:
 
 def left() -> dict[str, str]:
     """Item → why it stands although its verdict speaks against it."""
-    found: dict[str, str] = json.loads(LEFT.read_text(encoding="utf-8"))
-    return found
+    classes = json.loads(LEFT.read_text(encoding="utf-8")).values()
+    return {item: one["why"] for one in classes for item in one["items"]}
