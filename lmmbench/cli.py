@@ -543,9 +543,12 @@ def _shard_end(
     """What a shard has to say; it publishes nothing."""
     from lmmbench import bench, results
 
-    counts = bench.shard_counts(found or results.index(folder, run_plan, shard.writer), run_plan, shard)
+    found = found or results.index(folder, run_plan, shard.writer)
+    counts = bench.shard_counts(found, run_plan, shard)
     code = bench.shard_exit_code(counts.values(), caught, reason, min_coverage)
     _say(f"shard {shard}: {bench.counts_text(counts)}" + (f" · {reason}" if reason else ""))
+    for model, stopped in found.ends.get(shard.writer, {}).get("stopped", {}).items():
+        _say(f"{model}: stopped: {visible(_advice(folder, model, stopped))}")
     if code:
         _say(f"to ask what is left: {_resume(folder, str(shard))}")
     _say(f"when all shards are done: lmmbench merge {_run_name(folder)}")

@@ -155,6 +155,16 @@ def test_of_several_faults_the_commonest_is_told(
     assert line.count("at endpoint 'sim'") == 1 and "stopped: auth: sim-a at endpoint 'sim'" in line
 
 
+def test_a_shard_says_it_too(here: Path, server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """It publishes nothing, and may be all that a person sees of a machine."""
+    pack(here)
+    provided(here, server.url)
+    server.script = lambda _: REFUSED["wrong key"][0]
+    code, line = said(capsys, "--run-id", "r", "--shard", "1/1")
+    assert code == 4 and line.startswith("sim-a: stopped: auth: sim-a at endpoint 'sim'"), line
+    assert "the key in SIM_API_KEY is refused" in line
+
+
 # --- what is found before anything is sent -----------------------------------------------------------
 
 
