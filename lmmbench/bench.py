@@ -118,6 +118,12 @@ def choose_models(
     return chosen, skipped
 
 
+def meant(named: str | None, cfg: config.Config) -> dict[str, Model]:
+    """The models that a run is about, known without connecting to anyone: those named, else those that lack no key."""
+    models = {name: cfg.models[name] for name in wanted_models(named, cfg)}
+    return {n: m for n, m in models.items() if named or not config.missing(m.endpoint, cfg.endpoints[m.endpoint])}
+
+
 def cannot_be_asked(name: str, model: Model, why: str, exit_code: int = 2) -> UsageError:
     """Which model, at which endpoint, why not and what to do."""
     return UsageError(f"the model {name!r} at endpoint {model.endpoint!r} cannot be asked: {why}", exit_code=exit_code)

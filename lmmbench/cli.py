@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from lmmbench.doctor import Finding
     from lmmbench.gate import Baselines, Outcome
     from lmmbench.packs import Pack
-    from lmmbench.plan import Plan, PlannedModel
+    from lmmbench.plan import Plan
     from lmmbench.results import Index
     from lmmbench.shards import Shard
+    from lmmbench.types import Model
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 2 usage, config or pack invalid (nothing was spent)
@@ -372,10 +373,10 @@ def _planned(given: dict[str, Any], where: places.Places, of: int) -> tuple[Path
     options = bench.RunOptions(**{name: given[name] for name in _PLANNING})
     cfg = config.load(where.providers)
     folder = _new_folder(given["run_id"], where, bool(given["shard"]))
+    with _said_with(lambda: bench.meant(options.models, cfg)):
+        chosen = packs.select(options.tasks, where.tasks)
     # on a cluster the workers have the keys
     models, skipped = bench.choose_models(options.models, cfg, keys=not given["dry_run"] and not given["dask"])
-    with _said_with(models):
-        chosen = packs.select(options.tasks, where.tasks)
     for name, reason in skipped.items():
         _say(f"skipped {name} at endpoint {cfg.models[name].endpoint!r}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)
@@ -396,7 +397,7 @@ def _replayed(
     options = bench.RunOptions(**settled)
     folder = _new_folder(given["run_id"], where, bool(given["shard"]))
     models = bench.choose_among(options.models if "models" in explicit else None, old)
-    with _said_with(models):
+    with _said_with(lambda: {m: p.model for m, p in models.items()}):
         chosen = packs.select(options.tasks, where.tasks)
     run_plan = bench.make_plan(options, folder.name, models, chosen)
     run_plan.options.update({"shards": of} if of else {}, replay_of=old.run_id, replay=str(source.resolve()))
@@ -424,19 +425,19 @@ def _resumed(
             )
     if given["stream"] and not run_plan.stream:
         raise UsageError("--stream differs from the run, which does not stream; leave it out, or start a new run")
-    with _said_with(run_plan.models):
+    with _said_with(lambda: {m: p.model for m, p in run_plan.models.items()}):
         return folder, run_plan, results.planned_packs(run_plan, where.tasks)
 
 
 @contextlib.contextmanager
-def _said_with(models: Mapping[str, PlannedModel]) -> Iterator[None]:
+def _said_with(models: Callable[[], Mapping[str, Model]]) -> Iterator[None]:
     """What is said of a pack's file that can be sent to nobody, with the models that were to be asked with it."""
     from lmmbench.packs import MediaError
 
     try:
         yield
     except MediaError as e:
-        given = [f"{m} at endpoint {p.model.endpoint!r}" for m, p in models.items() if e.kind in p.model.inputs]
+        given = [f"{name} at endpoint {m.endpoint!r}" for name, m in models().items() if e.kind in m.inputs]
         raise UsageError(f"{e.what}, and was for {', '.join(given) or 'no model of this run'}; {e.do}") from None
 
 

@@ -269,17 +269,20 @@ FLAWS: dict[str, tuple[bytes, str, Callable[[Path], object] | None, str]] = {
 @pytest.mark.parametrize("name", FLAWS)
 def test_a_picture_that_nobody_can_be_sent(tmp_path: Path, name: str) -> None:
     """A run names file, item and pack, each model that was to be asked with it and its endpoint, and the next action;
-    `check`, which asks nobody, names the file. Models that take no pictures have nothing to do with it."""
+    `check`, which asks nobody, names the file. Models that take no pictures, or that have no key, have nothing to do with it."""
     data, mime, spoil, words = FLAWS[name]
     folder = pack(tmp_path, data, mime)
     if spoil:
         spoil(folder / "a.png")
-    rows = {"sim-a": {"inputs": ["text", "image"]}, "sim-b": {"endpoint": "other", "inputs": ["image"]}, "sim-text": {}}
+    rows = {
+        "sim-a": {"inputs": ["text", "image"]}, "sim-b": {"endpoint": "other", "inputs": ["image"]}, "sim-text": {},
+        "sim-keyless": {"endpoint": "keyed", "inputs": ["image"]},
+    }  # fmt: skip
     with FakeServer() as server:
-        kit.providers_yaml(tmp_path / "providers.yaml", server.url, rows)
+        kit.providers_yaml(tmp_path / "providers.yaml", server.url, rows, {"keyed": {"key_env": "NO_API_KEY"}})
         ran = kit.lmmbench("run", "--tasks", "p", cwd=tmp_path)
         checked = kit.lmmbench("check", cwd=tmp_path)
-        assert server.history == []
+        assert server.connections == 0, "nobody is even called before the pack is known to be whole"
     for done in (ran, checked):
         line = done.stderr.splitlines()[-1]
         assert done.returncode == 2
