@@ -65,11 +65,16 @@ def is_alias(asked: str, served: str) -> bool:
 
 
 def notes(model: str, asked: str, served: Words) -> Iterable[str]:
-    """One sentence for each served model that does not have the name that was asked for."""
+    """One sentence for each served model that does not have the name that was asked for. No other
+    price than the row's is known for its answers."""
     for word, n in served.items():
         if word == asked:
             continue
-        what = "" if is_alias(asked, word) else ", which is not the model that was asked for"
+        what = (
+            ""
+            if is_alias(asked, word)
+            else ", which is not the model that was asked for, and is counted at the row's price; put its name and price into the row"
+        )
         yield f"{model}: asked for {asked}, {n} answers came from {word}{what}"
 
 

@@ -107,15 +107,26 @@ def choose_models(
         try:
             reason, code = why_not(model, endpoint) if keys or named is None else (_gone(model, endpoint), 2)
         except UsageError as e:
-            raise UsageError(f"the model {name!r} cannot be asked: {e}", exit_code=e.exit_code) from None
+            raise cannot_be_asked(name, model, str(e), e.exit_code) from None
         if reason and named is not None:
-            raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
+            raise cannot_be_asked(name, model, reason, code)
         if reason:
             skipped[name] = reason
         else:
             url = config.base_url(model.endpoint, endpoint)
             chosen[name] = PlannedModel(model, replace(endpoint, base_url=url, base_url_env=""))
     return chosen, skipped
+
+
+def meant(named: str | None, cfg: config.Config) -> dict[str, Model]:
+    """The models that a run is about, known without connecting to anyone: those named, else those that lack no key."""
+    models = {name: cfg.models[name] for name in wanted_models(named, cfg)}
+    return {n: m for n, m in models.items() if named or not config.missing(m.endpoint, cfg.endpoints[m.endpoint])}
+
+
+def cannot_be_asked(name: str, model: Model, why: str, exit_code: int = 2) -> UsageError:
+    """Which model, at which endpoint, why not and what to do."""
+    return UsageError(f"the model {name!r} at endpoint {model.endpoint!r} cannot be asked: {why}", exit_code=exit_code)
 
 
 def choose_among(named: str | None, old: Plan) -> dict[str, PlannedModel]:

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lmmbench.plan import Plan
     from lmmbench.results import Index
     from lmmbench.shards import Shard
+    from lmmbench.types import Model
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 2 usage, config or pack invalid (nothing was spent)
@@ -372,11 +373,12 @@ def _planned(given: dict[str, Any], where: places.Places, of: int) -> tuple[Path
     options = bench.RunOptions(**{name: given[name] for name in _PLANNING})
     cfg = config.load(where.providers)
     folder = _new_folder(given["run_id"], where, bool(given["shard"]))
-    chosen = packs.select(options.tasks, where.tasks)
+    with _said_with(lambda: bench.meant(options.models, cfg)):
+        chosen = packs.select(options.tasks, where.tasks)
     # on a cluster the workers have the keys
     models, skipped = bench.choose_models(options.models, cfg, keys=not given["dry_run"] and not given["dask"])
     for name, reason in skipped.items():
-        _say(f"skipped {name}: {reason}")
+        _say(f"skipped {name} at endpoint {cfg.models[name].endpoint!r}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)
     run_plan.options["max_cost_usd"] = cfg.defaults.max_cost_usd  # the option, if given, takes its place
     run_plan.options.update({"shards": of} if of else {})
@@ -395,7 +397,8 @@ def _replayed(
     options = bench.RunOptions(**settled)
     folder = _new_folder(given["run_id"], where, bool(given["shard"]))
     models = bench.choose_among(options.models if "models" in explicit else None, old)
-    chosen = packs.select(options.tasks, where.tasks)
+    with _said_with(lambda: {m: p.model for m, p in models.items()}):
+        chosen = packs.select(options.tasks, where.tasks)
     run_plan = bench.make_plan(options, folder.name, models, chosen)
     run_plan.options.update({"shards": of} if of else {}, replay_of=old.run_id, replay=str(source.resolve()))
     return folder, run_plan, chosen
@@ -422,7 +425,20 @@ def _resumed(
             )
     if given["stream"] and not run_plan.stream:
         raise UsageError("--stream differs from the run, which does not stream; leave it out, or start a new run")
-    return folder, run_plan, results.planned_packs(run_plan, where.tasks)
+    with _said_with(lambda: {m: p.model for m, p in run_plan.models.items()}):
+        return folder, run_plan, results.planned_packs(run_plan, where.tasks)
+
+
+@contextlib.contextmanager
+def _said_with(models: Callable[[], Mapping[str, Model]]) -> Iterator[None]:
+    """What is said of a pack's file that can be sent to nobody, with the models that were to be asked with it."""
+    from lmmbench.packs import MediaError
+
+    try:
+        yield
+    except MediaError as e:
+        given = [f"{name} at endpoint {m.endpoint!r}" for name, m in models().items() if e.kind in m.inputs]
+        raise UsageError(f"{e.what}, and was for {', '.join(given) or 'no model of this run'}; {e.do}") from None
 
 
 def _check_split(run_plan: Plan, shard: Shard | None, given: dict[str, Any]) -> None:
@@ -528,9 +544,12 @@ def _shard_end(
     """What a shard has to say; it publishes nothing."""
     from lmmbench import bench, results
 
-    counts = bench.shard_counts(found or results.index(folder, run_plan, shard.writer), run_plan, shard)
+    found = found or results.index(folder, run_plan, shard.writer)
+    counts = bench.shard_counts(found, run_plan, shard)
     code = bench.shard_exit_code(counts.values(), caught, reason, min_coverage)
     _say(f"shard {shard}: {bench.counts_text(counts)}" + (f" · {reason}" if reason else ""))
+    for model, stopped in found.ends.get(shard.writer, {}).get("stopped", {}).items():
+        _say(f"{model}: stopped: {visible(_advice(folder, model, stopped))}")
     if code:
         _say(f"to ask what is left: {_resume(folder, str(shard))}")
     _say(f"when all shards are done: lmmbench merge {_run_name(folder)}")
@@ -639,11 +658,11 @@ def _save_plan(run_plan: Plan, folder: Path, shard: Shard | None) -> Plan:
 
 def _check_keys(run_plan: Plan) -> None:
     """On resume the keys come from the environment again; a missing one is said before anything is sent."""
-    from lmmbench import config
+    from lmmbench import bench, config
 
     for model_id, planned in run_plan.models.items():
         if reason := config.missing(planned.model.endpoint, planned.endpoint):
-            raise UsageError(f"the model {model_id!r} cannot be asked: {reason}")
+            raise bench.cannot_be_asked(model_id, planned.model, reason)
 
 
 def _published(
@@ -670,7 +689,7 @@ def _published(
 
 
 def _advice(folder: Path, model: str, stopped: str) -> str:
-    """Why a model was stopped, with its endpoint and the next action where its fault has one."""
+    """A model's fault, or why else it was stopped, with its endpoint and the next action where there is one."""
     from lmmbench import doctor, plan
     from lmmbench.faults import FAULTS, Fault
 
@@ -685,6 +704,8 @@ def _advice(folder: Path, model: str, stopped: str) -> str:
 
 def _report(published: Published, folder: Path, code: int, reason: str, lang: str, of: int = 0) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
+    from lmmbench import results
+
     _print_matrix(published.cells, lang, published.manifest, folder)
     for model, counts in published.counts.items():
         shown = " · ".join(f"{status} {n}" for status, n in sorted(counts.items()))
@@ -695,7 +716,11 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
         shown += (
             f" · unsupported: {visible(unable)}, for one; ask another model, or see the column error" if unable else ""
         )
-        _say(f"{model}: {shown}" + (f" · stopped: {visible(_advice(folder, model, stopped))}" if stopped else ""))
+        shown += f" · stopped: {visible(_advice(folder, model, stopped))}" if stopped else ""
+        failed = results.commonest_fault(folder, model) if counts["error"] or counts["invalid"] else ""
+        if failed and failed.split(":")[0] != (stopped or "").split(":")[0]:
+            shown += f" · most often {visible(_advice(folder, model, failed))}"
+        _say(f"{model}: {shown}")
     damaged = published.manifest["damaged_records"]
     if damaged:
         _say(f"{len(damaged)} damaged journal records were skipped, the first in {damaged[0]}; see run.json")
@@ -1331,7 +1356,7 @@ def _print_findings(findings: list[Finding]) -> None:
 
     for f in findings:
         if f.state == "skipped":
-            _out(visible(f"skipped {f.model}: {f.text}"))
+            _out(visible(f"skipped {f.model} at endpoint {f.endpoint!r}: {f.text}"))
     _console().print(doctors.table(findings))
     for f in findings:
         for warning in f.warnings:

@@ -61,21 +61,22 @@ def choose(named: str | None, cfg: config.Config) -> tuple[list[str], list[Findi
     known: list[Finding] = []
     for name in bench.wanted_models(named, cfg):
         model = cfg.models[name]
+        where = f"{name} at endpoint {model.endpoint!r}"
         try:
             reason, code = bench.why_not(model, cfg.endpoints[model.endpoint])
         except UsageError as e:  # it stops its own models and no others
             if named is not None:
-                raise UsageError(f"the model {name!r} cannot be asked: {e}", exit_code=e.exit_code) from None
-            known.append(_finding(name, model, "failed", kind="config", text=f"{name}: {e}"))
+                raise bench.cannot_be_asked(name, model, str(e), e.exit_code) from None
+            known.append(_finding(name, model, "failed", kind="config", text=f"{where}: {e}"))
             continue
         if not reason:
             chosen.append(name)
         elif named is None:
             known.append(_finding(name, model, "skipped", text=reason))
         elif code == 4:
-            known.append(_finding(name, model, "failed", kind="unreachable", text=f"{name}: {reason}"))
+            known.append(_finding(name, model, "failed", kind="unreachable", text=f"{where}: {reason}"))
         else:
-            raise UsageError(f"the model {name!r} cannot be asked: {reason}", exit_code=code)
+            raise bench.cannot_be_asked(name, model, reason, code)
     if not chosen and named is None and not any(f.state == "failed" for f in known):
         raise UsageError("no model can be asked from here; set a key, or name one: --models smollm2-135m", exit_code=4)
     return chosen, known
@@ -192,7 +193,8 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("quota", r"", "the account has no money or quota left; add some on the vendor's page, or wait for the next day"),
     ("rate", r"", "the key works, and its rate is used up; wait a minute, and lower rpm or concurrency of the endpoint"),
     ("overload|network", r"", "the vendor or the way to it has trouble; try again in some minutes"),
-    ("too_large", r"", "the model's context is too small for any question; choose another model"),
+    ("too_large|request", r"\b(?:images?|pictures?|pixels|audio|media)\b", "look at the question's file with lmmbench show; make it smaller or of a type that the model takes, or correct inputs of the row and limits of its family"),
+    ("too_large", r"", "the question or its file is more than the model takes; choose another model, or make the file smaller"),
     ("request", r"", "the request is refused; correct options and capabilities of the row"),
     ("invalid", r"", "something answers, but not in the dialect {api}; check api and base_url of the endpoint"),
     ("adapter", r"", "this is a fault of lmmbench or of a package that it uses; please report it"),

@@ -495,13 +495,25 @@ def texts(card: Card, item: Item, order: Sequence[int]) -> tuple[str, str]:
     return render(prompt.system, fields), render(prompt.user, fields)
 
 
+class MediaError(UsageError):
+    """A file of a pack that can be sent to nobody: what is wrong with it, what to do, and the kind of input that it is to
+    be (image, audio)."""
+
+    def __init__(self, what: str, do: str, mime: str) -> None:
+        super().__init__(f"{what}; {do}")
+        self.what = what
+        self.do = do
+        self.kind = mime.split("/")[0]
+
+
 def check_media(folder: Path, item: Item) -> None:
     """Refuse files that could not be sent to any model: missing, changed, cut short, not what their `mime` says."""
     for ref, media in zip(item.media, read_media(folder, item), strict=True):
         if wrong := flaw(media.data, media.mime):
-            raise UsageError(
-                f"{folder / ref.path}: this file of item {item.id!r} of the pack {folder.name!r} {wrong}; put the right file "
-                "there, and its mime and sha256 into items.jsonl"
+            raise MediaError(
+                f"{folder / ref.path}: this file of item {item.id!r} of the pack {folder.name!r} {wrong}",
+                "put the right file there, and its mime and sha256 into items.jsonl",
+                ref.mime,
             )
 
 
@@ -510,9 +522,10 @@ def read_media(folder: Path, item: Item) -> Iterable[Media]:
     for ref in item.media:
         owner = f"item {item.id!r} of the pack {folder.name!r}"
         if "://" in ref.path or ref.path.startswith("data:"):
-            raise UsageError(
-                f"{folder}: {owner} names a URL, and nothing is fetched: {ref.path[:80]!r}; save the file in the pack's "
-                "folder and give its path there"
+            raise MediaError(
+                f"{folder}: {owner} names a URL, and nothing is fetched: {ref.path[:80]!r}",
+                "save the file in the pack's folder and give its path there",
+                ref.mime,
             )
         path = folder / ref.path
         try:
@@ -520,17 +533,21 @@ def read_media(folder: Path, item: Item) -> Iterable[Media]:
             data = _bytes(path) if inside else b""
         except (OSError, ValueError, RuntimeError) as e:  # a zero byte, a link to itself
             reason = getattr(e, "strerror", None) or e
-            raise UsageError(
-                f"{folder}: the file {ref.path!r} of {owner} cannot be read ({reason}); put it there, or correct its path"
+            do = "make it smaller" if getattr(e, "errno", None) == errno.EFBIG else "put it there, or correct its path"
+            raise MediaError(
+                f"{folder}: the file {ref.path!r} of {owner} cannot be read ({reason})", do, ref.mime
             ) from None
         if not inside:
-            raise UsageError(
-                f"{folder}: {owner} names a file outside its pack: {ref.path!r}; copy it into the pack's folder"
+            raise MediaError(
+                f"{folder}: {owner} names a file outside its pack: {ref.path!r}",
+                "copy it into the pack's folder",
+                ref.mime,
             )
         if sha256(data) != ref.sha256:
-            raise UsageError(
-                f"{path}: its SHA-256 is {sha256(data)[:12]}…, {owner} says {ref.sha256[:12]}…; put the file of that hash "
-                "back, or write the new hash into items.jsonl"
+            raise MediaError(
+                f"{path}: its SHA-256 is {sha256(data)[:12]}…, {owner} says {ref.sha256[:12]}…",
+                "put the file of that hash back, or write the new hash into items.jsonl",
+                ref.mime,
             )
         yield Media(ref.mime, data, ref.sha256)
 

@@ -785,6 +785,20 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def commonest_fault(folder: Path, model: str) -> str:
+    """`kind: text` of the fault that most of a published model's unanswered asks ended in, "" where there is none; of its
+    texts, and of kinds as common, the first by alphabet."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(folder / "models" / f"{model}.parquet", columns=["status", "error_kind", "error"]).to_pylist()
+    texts: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] in ("error", "invalid") and row["error_kind"]:
+            texts.setdefault(row["error_kind"], []).append(row["error"] or "")
+    kind = max(sorted(texts), key=lambda k: len(texts[k]), default="")
+    return f"{kind}: {min(texts[kind])}" if kind else ""
+
+
 def _median(seconds: Sequence[float]) -> dict[str, float] | None:
     """The median time to the first token and of how many answers it is; None where nothing was streamed."""
     return {"p50": statistics.median(seconds), "n": len(seconds)} if seconds else None

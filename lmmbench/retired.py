@@ -63,7 +63,7 @@ def became(name: str, today: date) -> str:
     if found is None or not found.on:
         return found.then if found else ""
     verb = "was switched off" if date.fromisoformat(found.on) <= today else "is to be switched off"
-    return f"the vendor's {name} {verb} on {found.on}; {found.then}"
+    return f"{name} {verb} at {found.host} on {found.on}; {found.then}"
 
 
 def end(name: str, url: str, retires_on: str) -> tuple[str, str]:

@@ -63,6 +63,8 @@ class Exchange:
     question: str
     nth: int
     """The how-manieth request for this (model, question, seed), from 1."""
+    raw: bytes = b""
+    """The body as it came."""
     answer: Answer = Answer()
     whole: bool = False
 
@@ -223,7 +225,7 @@ class FakeServer:
             self._times[model, question, seed] += 1
             nth = self._times[model, question, seed]
             x = Exchange(
-                len(self.history), time.monotonic(), endpoint, path, headers, body, model, question, nth
+                len(self.history), time.monotonic(), endpoint, path, headers, body, model, question, nth, raw
             )  # fmt: skip
             self.history.append(x)
             self.in_flight[endpoint] += 1

@@ -251,6 +251,7 @@ def request(user: str = "안녕하십니까?", *media: Media) -> Request:
 def ask(
     api: str, transport: Any, url: str, times: int = 1, *, key_env: str = "SIM_API_KEY", timeout_s: float = 10,
     asked: Request | None = None, headers: Mapping[str, str] | None = None, can: Capabilities | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Reply | Fault]:  # fmt: skip
     """Ask `sim-a` at the server's `url` so many times, one after the other, by one transport; faults are returned."""
     base_url = f"{url}/sim" + ("/v1" if api == "openai-chat" else "")
@@ -258,7 +259,9 @@ def ask(
         api, base_url, key_env=key_env, transport=transport, timeout_s=timeout_s, headers=dict(headers or {})
     )
     can = can or config.PLAIN.get(api, Capabilities())
-    model = Model("sim", "sim-a", "Simulated", "Sim", "overseas", ("text", "image"), capabilities=can)
+    model = Model(
+        "sim", "sim-a", "Simulated", "Sim", "overseas", ("text", "image"), dict(options or {}), capabilities=can
+    )
 
     async def main() -> list[Reply | Fault]:
         outcomes: list[Reply | Fault] = []

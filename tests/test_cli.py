@@ -778,7 +778,7 @@ def test_a_model_without_its_key_is_refused_when_named_and_skipped_when_not(desk
     desk.refused(*KEYED, says=("'sim-keyed'", "SHOP_API_KEY"))
     said = desk.lmmbench("run", "--tasks", "tiny", "--limit", "1")
     assert said.code == 0
-    assert "skipped sim-keyed: SHOP_API_KEY is not set" in said.err
+    assert "skipped sim-keyed at endpoint 'shop': SHOP_API_KEY is not set" in said.err
     assert {x.model for x in desk.server.history} == {"a"}
 
 
@@ -788,7 +788,7 @@ def test_a_local_port_where_nobody_listens_is_refused_when_named_and_skipped_whe
     desk.refused(*RUN, says=("'sim-a'", "127.0.0.1:9", "start the server"), code=4)
     said = desk.lmmbench("run", "--tasks", "tiny")
     assert said.code == 0
-    assert "skipped sim-a: nothing listens at http://127.0.0.1:9/v1" in said.err
+    assert "skipped sim-a at endpoint 'sim': nothing listens at http://127.0.0.1:9/v1" in said.err
 
 
 @pytest.mark.parametrize("url", ["http://api.example.com/v1", "http://10.0.0.7/v1", "http://127.0.0.1.example.com/v1"])

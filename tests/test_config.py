@@ -303,7 +303,10 @@ def test_a_run_refuses_what_is_gone_and_warns_of_what_goes(tmp_path: Path, days:
         assert named.returncode == 2 and server.history == []
         assert f"was switched off by its vendor on {day}" in named.stderr
         rest = kit.lmmbench(*run, cwd=tmp_path)
-        assert rest.returncode == 0 and f"skipped sim-a: sim-a was switched off by its vendor on {day}" in rest.stderr
+        assert (
+            rest.returncode == 0
+            and f"skipped sim-a at endpoint 'sim': sim-a was switched off by its vendor on {day}" in rest.stderr
+        )
         assert {x.model for x in server.history} == {"sim-b"}
 
 
@@ -454,7 +457,9 @@ def test_a_run_with_a_key_of_another_vendor_sends_nothing(tmp_path: Path, named:
             kit.providers_yaml(tmp_path / "providers.yaml", "http://vendor.invalid", **keys)
             done = kit.lmmbench("run", "--tasks", "p", "--allow-unknown-cost", *named, cwd=tmp_path, env=env)
             assert (done.returncode, len(proxy.history)) == (code, int(allowed)), done.stderr
-            assert ("the model 'sim-a' cannot be asked: the key in SIM_API_KEY begins as" in done.stderr) != allowed
+            assert (
+                "'sim-a' at endpoint 'sim' cannot be asked: the key in SIM_API_KEY begins as" in done.stderr
+            ) != allowed
             assert "0123456789" not in done.stdout + done.stderr
 
 

@@ -86,7 +86,7 @@ def test_the_table_says_it_and_how_to_keep_it(
     )
     assert cli.run_cli(["doctor"]) == 0
     said = capsys.readouterr()
-    assert "skipped sim-other: OTHER_API_KEY is not set" in said.out
+    assert "skipped sim-other at endpoint 'other': OTHER_API_KEY is not set" in said.out
     assert "sim-keyed" in said.out and "never" in said.out and "10, 5" in said.out
     assert "at most $0.0000 and the unknown cost of 1" in said.err.splitlines()[0]
     assert f"write verified: {DAY} on the rows of sim-keyed, sim-free" in said.err.splitlines()[-1]
@@ -205,10 +205,12 @@ def test_a_key_that_looks_like_another_vendors_is_not_sent(
             "answered",
         )
         assert failed["text"].startswith(
-            "sim-keyed: the key in SIM_API_KEY begins as those of Anthropic do, and endpoint 'keyed'"
+            "sim-keyed at endpoint 'keyed': the key in SIM_API_KEY begins as those of Anthropic do, and endpoint 'keyed'"
         )
         assert cli.run_cli(["doctor", "--models", "sim-keyed"]) == 2
-        assert "the model 'sim-keyed' cannot be asked: the key in" in (said := capsys.readouterr().err)
+        assert "the model 'sim-keyed' at endpoint 'keyed' cannot be asked: the key in" in (
+            said := capsys.readouterr().err
+        )
         assert "0123" not in str(found) + said
         assert proxy.history == []
 

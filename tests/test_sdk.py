@@ -9,6 +9,7 @@ import json
 import ssl
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from lmmbench import cli, config
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY
 from lmmbench.secret import Secret
-from lmmbench.types import Reply
+from lmmbench.types import Media, Reply
 from tests import kit
-from tests.fake_server import Answer, FakeServer
+from tests.fake_server import RIGHT, Answer, FakeServer, gemini, sse
 
 needs_sdk = kit.needs("openai", "google.genai", install=config.INSTALL_SDK)
 KEY = "sk-sim-0123456789abcdef"
@@ -33,7 +34,7 @@ def told(outcome: Reply | Fault) -> Any:
     if isinstance(outcome, Fault):
         words = outcome.message if outcome.message.startswith(("HTTP", "the reply", "no whole")) else ""
         return outcome.kind, outcome.retry_after, outcome.maybe_billed, words
-    return {name: getattr(outcome, name) for name in Reply.__slots__ if name != "latency_s"}
+    return {name: getattr(outcome, name) for name in Reply.__slots__ if name not in ("latency_s", "ttft_s")}
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +145,8 @@ def test_a_handshake_that_never_ends_is_a_timeout() -> None:
 @needs_sdk
 @APIS
 def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Path, key, JSON body and the endpoint's own headers are those of our transport; the client adds nothing about
-    itself or this machine; a key that lies about in the environment goes nowhere."""
+    """Path, key and the endpoint's own headers are those of our transport; the client adds nothing about itself or this
+    machine; a key that lies about in the environment goes nowhere."""
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.setenv(name, "sk-of-someone-else")
     asked = kit.request("그림에 무엇이 있습니까?", kit.PIXEL)
@@ -155,11 +156,103 @@ def test_the_request_is_ours_and_describes_no_machine(api: str, monkeypatch: pyt
         ours, theirs = server.history
     for name in ("authorization", "x-goog-api-key", "content-type", "x-team"):
         assert ours.headers.get(name) == theirs.headers.get(name)
-    assert (ours.path, ours.body) == (theirs.path, theirs.body)
+    assert ours.path == theirs.path
     assert theirs.headers["user-agent"] == ours.headers["user-agent"] == "lmmbench", "the clients' own names the Python"
     own = set(theirs.headers) - set(ours.headers)
     assert own <= {"connection"}, own
     assert "sk-of-someone-else" not in str(theirs.headers)
+
+
+JPEG = Media("image/jpeg", bytes(range(256)) * 40, "1" * 64)
+QUESTIONS = {
+    "text": kit.request("What is 2 + 3?"),
+    "hangul": kit.request('‘훈민정음’을 어간다냐? 꿩 \\u000a </s> 😀 ㅋㅋ\n\t"네"'),
+    "no system prompt": replace(kit.request("혼저 옵서예"), system=""),
+    "one image": kit.request("그림에 무엇이 있습니까?", kit.PIXEL),
+    "images": kit.request("무엇이 다릅니까?", kit.PIXEL, JPEG),
+}
+OPTIONS = {
+    "exact": 0.1,
+    "whole": 1.0,
+    "large": 2**60,
+    "small": 1e-7,
+    "yes": True,
+    "no": None,
+    "한국어": ["가", {"snake_case": 1}],
+}
+"""Numbers and names that a client would change if it read and wrote them carelessly."""
+
+
+@needs_sdk
+@APIS
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_bytes_are_those_of_our_own_sender(api: str, stream: bool, question: str) -> None:
+    """The same encoded body, to the byte, whoever carries it: no client sorts, escapes, trims or adds anything."""
+    asked = replace(QUESTIONS[question], stream=stream)
+    with FakeServer() as server:
+        outcomes = [kit.ask(api, t, server.url, asked=asked, options=OPTIONS) for t in ("http", "sdk")]
+        ours, theirs = server.history
+    assert ours.raw == theirs.raw and ours.raw
+    assert ours.headers["content-length"] == theirs.headers["content-length"] == str(len(ours.raw))
+    assert "transfer-encoding" not in theirs.headers
+    assert [o.text for (o,) in outcomes if isinstance(o, Reply)] == [RIGHT, RIGHT]
+    assert outcomes[0][0].request_sha == outcomes[1][0].request_sha
+
+
+@needs_sdk
+@APIS
+@pytest.mark.parametrize("changed", [b"[]", b"{", b"", b'{"model": "m", "seed": 1.0}'])
+def test_a_client_that_says_anything_else_sends_nothing(
+    api: str, changed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded as sent is what was sent: where a client's JSON has other values, or is none, the ask is a fault,
+    and never a silent change."""
+    import httpx2
+
+    build = httpx2.AsyncClient.build_request
+
+    def careless(self: httpx2.AsyncClient, *args: Any, **given: Any) -> httpx2.Request:
+        return build(self, *args, **given | {"content": changed})
+
+    monkeypatch.setattr(httpx2.AsyncClient, "build_request", careless)
+    with FakeServer() as server:
+        (fault,) = kit.ask(api, "sdk", server.url)
+        assert server.history == []
+    assert isinstance(fault, Fault) and (fault.kind, fault.maybe_billed) == ("adapter", False)
+    assert "changed the request" in fault.message and "leave out transport: sdk" in fault.message
+
+
+@needs_sdk
+def test_a_part_that_only_the_client_has_is_a_change() -> None:
+    """Google's client puts contents of its own where a body has none."""
+    from lmmbench.providers.sdk import SdkSender
+
+    async def main(url: str) -> None:
+        sender = SdkSender("gemini", url, Secret(KEY))
+        try:
+            await sender.send(url + "/v1beta/models/m:generateContent", {}, b'{"safetySettings": []}', 10)
+        finally:
+            await sender.close()
+
+    with FakeServer() as server, pytest.raises(Fault, match="changed the request"):
+        asyncio.run(main(server.url))
+    assert server.history == []
+
+
+@needs_sdk
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_an_answer_that_could_be_continued_is_not(stream: bool) -> None:
+    """One ask is one request: Google's client would go on by itself after CONTINUATION, with a token that it puts into
+    a second request (which would not be our body either)."""
+    whole = gemini("앞부분", finish="CONTINUATION")
+    whole["candidates"][0]["continuationToken"] = "dG9rZW4="
+    asked = replace(kit.request(), stream=stream)
+    with FakeServer(lambda _: Answer(body=sse([whole]) if stream else whole)) as server:
+        (http,), (sdk,) = (kit.ask("gemini", t, server.url, asked=asked) for t in ("http", "sdk"))
+        assert len(server.history) == 2
+    assert told(sdk) == told(http)
+    assert isinstance(sdk, Reply) and (sdk.text, sdk.finish_raw) == ("앞부분", "CONTINUATION")
 
 
 @needs_sdk
@@ -179,7 +272,7 @@ def test_a_body_is_seen_as_it_arrives(api: str, path: str) -> None:
 
     async def main(url: str) -> bytes:
         sender = SdkSender(api, url, Secret(KEY))
-        reply = await sender.send(url + path, {}, b"{}", 10, see)
+        reply = await sender.send(url + path, {}, b'{"contents": [], "generationConfig": {}}', 10, see)
         await sender.close()
         return reply.body
 
@@ -225,7 +318,7 @@ def test_workload_identity_of_google_cloud(tmp_path: Path, monkeypatch: pytest.M
     def script(x: Any) -> Answer:
         if x.path == "/token":
             return Answer(body={"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
-        return Answer(text=f"받은 것: {x.headers['authorization']}")
+        return Answer(text=f"받은 것: {x.headers.get('authorization')}")
 
     with FakeServer(script) as server:
         account = {"type": "service_account", "client_email": "a@example.com", "token_uri": f"{server.url}/token"}
@@ -235,6 +328,8 @@ def test_workload_identity_of_google_cloud(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "sim")
         replies = kit.ask("gemini", "sdk", server.url, 2, key_env="")
         paths = [x.path for x in server.history]
+        kit.ask("gemini", "http", server.url)
+        assert len({x.raw for x in server.history[1:]}) == 1, "and the body is the same, to the byte"
     assert [r.text for r in replies if isinstance(r, Reply)] == ["받은 것: Bearer [key]"] * 2
     assert paths[0] == "/token" and len(paths) == 3
     assert paths[1].endswith("/projects/sim/locations/global/publishers/google/models/sim-a:generateContent")

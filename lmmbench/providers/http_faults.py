@@ -30,6 +30,11 @@ BODY_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "auth",
             r"invalid_api_key|API_KEY_INVALID|UNAUTHENTICATED|PERMISSION_DENIED|api key not valid|incorrect api key",
         ),
+        # a picture that is over a limit, of a type that is not taken, or that cannot be read: no other question's fault
+        (
+            "too_large",
+            r"image_too_large|image_parse_error|invalid_image_format|(?:invalid|unsupported) image\b|image (?:size )?exceeds|image dimensions exceed|process (?:input )?image|image is not valid|too many images",
+        ),
         ("config", r"model_not_found|unknown_model|\bNOT_FOUND\b|model .{0,80}(?:not found|does not exist|retired)"),
     )
 )

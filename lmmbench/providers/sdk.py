@@ -2,9 +2,10 @@
 
 For gateways and accounts that want that client: its settings (`OPENAI_ORG_ID`, `OPENAI_CUSTOM_HEADERS`, …) hold, and a
 Gemini endpoint without key_env uses Google Cloud's own credentials. The client only carries. Our dialect writes the
-body and reads the reply's bytes, which are taken below the client, so that its view of them (an exception, a web page
-as a text, null choices) changes nothing. It retries nothing, follows no redirect, continues no answer and sends no
-description of this machine. Imported only where an endpoint says `transport: sdk`.
+body, whose very bytes are put back below the client, and reads the reply's bytes, which are taken there, so that its
+view of them (an exception, a web page as a text, null choices) changes nothing. It retries nothing, follows no
+redirect, continues no answer and sends no description of this machine. Imported only where an endpoint says
+`transport: sdk`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from lmmbench.canon import canonical, read_json
 from lmmbench.faults import Fault, UsageError
 from lmmbench.net.http import MAX_BODY, MAX_STREAM, proxy_of, system_certificates
 from lmmbench.net.http1 import Headers, Response, Watch
@@ -38,6 +40,8 @@ _CREDENTIALS = ("authorization", "x-goog-api-key", "api-key")
 
 _replies: ContextVar[list[Response]] = ContextVar("replies")
 """What came back for the ask of this task; the last one counts (a client may fetch a token first)."""
+_body: ContextVar[bytes] = ContextVar("body")
+"""What our dialect wrote for the ask of this task."""
 _agent: ContextVar[str] = ContextVar("agent", default="lmmbench")
 """The endpoint's own User-Agent, else ours."""
 _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
@@ -60,6 +64,7 @@ class SdkSender:
         """POST `body`; the whole exchange takes at most `deadline_s` seconds. Every HTTP status is returned."""
         replies: list[Response] = []
         _replies.set(replies)
+        _body.set(body)
         _watching.set(watch)
         _agent.set(next((value for name, value in headers.items() if name.lower() == "user-agent"), "lmmbench"))
         try:
@@ -110,7 +115,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 class _Tap(httpx2.AsyncBaseTransport):
-    """The wire below a client: keeps each reply whole, hides the credentials that a server echoes."""
+    """The wire below a client: sends our dialect's bytes, keeps each reply whole, hides the credentials that a server
+    echoes."""
 
     def __init__(self, base_url: str) -> None:
         self._wire = httpx2.AsyncHTTPTransport(
@@ -121,6 +127,7 @@ class _Tap(httpx2.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        await _put_back(request, _body.get())
         for name in [n for n in request.headers if n.startswith(_TELEMETRY)]:
             del request.headers[name]
         # the clients name the Python and themselves in it
@@ -140,6 +147,26 @@ class _Tap(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._wire.aclose()
+
+
+async def _put_back(request: httpx2.Request, ours: bytes) -> None:
+    """The bytes of our dialect in place of the client's, which may write the same JSON in another way. Raises
+    Fault(adapter) where it says anything else: what is recorded as sent must be what was sent."""
+    theirs = await request.aread()
+    if theirs == ours:
+        return
+    if _values(theirs) != _values(ours):
+        raise Fault("adapter", "the vendor's client changed the request, so it was not sent; leave out transport: sdk")
+    request.stream = httpx2.ByteStream(ours)
+    request.headers["content-length"] = str(len(ours))
+
+
+def _values(body: bytes) -> str | None:
+    """What a body says, whatever order and escapes it is written in; null where it is no JSON."""
+    try:
+        return canonical(read_json(body))
+    except (ValueError, RecursionError):
+        return None
 
 
 async def _read(reply: httpx2.Response) -> bytes:
@@ -181,7 +208,7 @@ class _OpenAI:
 
 class _Gemini:
     """Google's client. Its own raw request is private; `generate_content` with the body as `extra_body` is public. It
-    writes the JSON anew: the same values, Hangul escaped."""
+    writes the JSON anew, with Hangul escaped: `_put_back` undoes that."""
 
     def __init__(self, base_url: str, key: str, http: httpx2.AsyncClient) -> None:
         from google import genai
