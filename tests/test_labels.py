@@ -350,7 +350,7 @@ def matrix_of(contests: list[field.Contest], strata: int) -> list[Cell]:
         rows += [("pack", f"p{n}", field.Contest(cells, whole, np.arange(whole.shape[1]), 0.25))]
         rows += [("stratum", f"p{n}/s{m}", part) for m, part in enumerate(parts)]
     problems = [stats.Paired(stats.against_others(c.scores)[0], c.clusters, 7 * stats.UNIT) for _, _, c in rows]
-    for (_, _, contest), found in zip(rows, stats.differences(problems, flips=19), strict=True):
+    for (_, _, contest), found in zip(rows, stats.differences(problems), strict=True):
         for m, cell in enumerate(contest.cells):
             cell |= {"diff": found.diff[m], "diff_low": found.low[m], "diff_high": found.high[m], "label": "unclear"}
     out = [
