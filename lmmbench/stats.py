@@ -1,15 +1,16 @@
 """Estimates, intervals and tests: arrays in, numbers out. Nothing here knows of models, packs or files.
 
-Two rules make a p value and an interval of differences the same on every machine. Scores are rounded to whole
+Three rules make a p value and an interval of differences the same on every machine. Scores are rounded to whole
 millionths (`millionths`), so that every sum is a sum of integers: exact in any order, and equal where it should be
-equal, so that ties are counted as ties. And random numbers are read from the raw words of PCG64, whose stream numpy
+equal, so that ties are counted as ties. The sign-flip test draws nothing: it adds up all flips, in an order that the
+data alone decide. And random numbers, where there are any, are read from the raw words of PCG64, whose stream numpy
 promises never to change (NEP 19: bit generators are stable, what `Generator` makes of them is not).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -19,16 +20,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Table = tuple[Floats, ...]
     Integers = NDArray[np.int64]
 
 Z95 = 1.959963984540054
 UNIT = 1_000_000
 """Integers to a whole score: scores are compared in millionths."""
-FLIPS = 19_999
-"""Random sign flips of a test; with the observed one 20,000."""
-EXACT = 16
-"""Up to so many clusters every one of the 2**n sign flips is tried."""
+STEPS = 1 << 15
+"""Into so many steps the sizes of all differences together are divided, where they are not whole steps already."""
+BLOCKS = 1000
+"""At most so many signs are flipped: 2**-1000, the share of one flip, is still a number."""
+LOTS = 19_999
+"""Random draws of two groups; with the observed one 20,000."""
 DRAWS = 10_000
 """Resamples of a bootstrap, fewer where there are many clusters (see `_draws`)."""
 _AT_ONCE = 1 << 17
@@ -120,38 +122,17 @@ def bootstrap(
     import numpy as np
 
     shares = [tail for level in levels for tail in ((1 - level) / 2, (1 + level) / 2)]
-
-    def quantiles(group: Sequence[Table]) -> Floats:
-        sums, sizes = (parts[0] if len(parts) == 1 else np.hstack(parts) for parts in zip(*group, strict=True))
-        owner = np.repeat(np.arange(len(group)), [table[0].shape[1] for table in group])
-        means = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(len(sums), seed)])
-        bounds: Floats = np.quantile(means, shares, axis=0)
-        return bounds
-
-    floats = [(sums.astype(np.float64, copy=False), sizes) for sums, sizes in tables]
-    return _side_by_side(floats, [len(sizes) for _, sizes in tables], quantiles)
-
-
-def _side_by_side(
-    tables: Sequence[Table], heights: Sequence[int], work: Callable[[Sequence[Table]], Floats]
-) -> list[Floats]:
-    """`work` on all tables of a height (each filled up to it with zeros) at once, since the machine multiplies one wide
-    table much faster than many narrow ones; the columns of the outcome are handed back to each."""
-    import numpy as np
-
     found: dict[int, Floats] = {}
-    for height in set(heights):
-        group = [n for n, h in enumerate(heights) if h == height]
-        done = work([tuple(_filled(x, height) for x in tables[n]) for n in group])
-        edges = np.cumsum([tables[n][0].shape[1] for n in group])[:-1]
-        found |= zip(group, np.split(done, edges, axis=-1), strict=True)
+    # all tables of a height at once: the machine multiplies one wide table much faster than many narrow ones
+    for height in {len(sizes) for _, sizes in tables}:
+        group = [n for n, (_, sizes) in enumerate(tables) if len(sizes) == height]
+        widths = [tables[n][0].shape[1] for n in group]
+        sums = np.hstack([tables[n][0] for n in group]).astype(np.float64, copy=False)
+        sizes, owner = np.hstack([tables[n][1] for n in group]), np.repeat(np.arange(len(group)), widths)
+        means = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(height, seed)])
+        bounds = np.split(np.quantile(means, shares, axis=0), np.cumsum(widths)[:-1], axis=-1)
+        found |= zip(group, bounds, strict=True)
     return [found[n] for n in range(len(tables))]
-
-
-def _filled(table: Floats, height: int) -> Floats:
-    import numpy as np
-
-    return table if len(table) == height else np.pad(table, ((0, height - len(table)), (0, 0)))
 
 
 def _draws(clusters: int) -> int:
@@ -222,15 +203,15 @@ def against_others(scores: Floats) -> tuple[Integers, int]:
     return (len(whole) * whole - whole.sum(axis=0)).T, (len(whole) - 1) * UNIT
 
 
-def differences(problems: Sequence[Paired], flips: int = FLIPS, seed: int = 0) -> list[Difference]:
+def differences(problems: Sequence[Paired], seed: int = 0) -> list[Difference]:
     """Mean, cluster bootstrap intervals and sign-flip p of paired differences (Miller 2024, arXiv 2411.00640: pairing,
-    clusters). All problems at once, since the same random numbers serve them all; each result depends on its own
-    problem only (and on `flips` and `seed`). A problem without items is refused by ValueError."""
+    clusters). All problems at once, since the same resamples serve them all; each result depends on its own problem
+    only (and the intervals on `seed`). A problem without items is refused by ValueError."""
     if any(len(problem.values) == 0 for problem in problems):
         raise ValueError("a difference needs at least one item that both sides have")
     tables = [by_cluster(problem.values, problem.clusters) for problem in problems]
     bounds = bootstrap(tables, (0.95, 0.90), seed)
-    tests = sign_flip([sums for sums, _ in tables], flips, seed)
+    tests = sign_flip([sums for sums, _ in tables])
     return [_difference(*each) for each in zip(problems, tables, bounds, tests, strict=True)]
 
 
@@ -259,49 +240,62 @@ def _unseen(diff: Floats, clusters: int) -> Floats:
     return np.array([end for u in shares for end in ((1 - u) * diff - u, (1 - u) * diff + u)])
 
 
-def sign_flip(tables: Sequence[Integers], flips: int = FLIPS, seed: int = 0) -> list[Floats]:
+def sign_flip(tables: Sequence[Integers]) -> list[Floats]:
     """Two-sided permutation test of no difference: under it, a cluster's summed difference could as well have the other
     sign (R. A. Fisher 1935, The Design of Experiments, 21; P. Good 2005, Permutation, Parametric and Bootstrap Tests,
     3.6; whole clusters because items of one cluster are not free to differ).
 
-    Each table: integer sums over clusters, shape (C, k). Returns p, shape (k,) each. With up to 16 clusters every flip
-    is tried and p = hits / 2**C; else p = (hits + 1) / (flips + 1) (B. Phipson & G. K. Smyth 2010, SAGMB 9:39: never
-    0). Flips that give the observed sum count as hits. Raises OverflowError where a sum would not be exact.
+    Each table: integer sums over clusters, shape (C, k). Returns p, shape (k,) each: the share of all 2**C flips whose
+    sum lies as far from 0 as the observed one, or farther. All flips are counted, none drawn, by adding the clusters
+    one at a time to the distribution of the sum (M. Pagano & D. Tritchler 1983, JASA 78:435-440). Two things bound the
+    work, and the test stays exact, since what they make of a difference changes sign with it: beyond BLOCKS clusters
+    neighbours are flipped together, and sizes that together are more than STEPS times their greatest common divisor
+    are rounded to steps.
     """
     import numpy as np
 
-    def p(group: Sequence[Table]) -> Floats:
-        sums = np.hstack([sums for (sums,) in group])
-        # a sum of integers below 2**53 is exact in floats in any order, and so as fast as the machine multiplies
-        if np.abs(sums).sum(axis=0).max(initial=0) >= 2**51:
-            raise OverflowError("the differences are too large to be summed exactly; use fewer items or a smaller unit")
-        total = sums.sum(axis=0)
-        hits = np.zeros(sums.shape[1])
-        for flipped in _flips(len(sums), flips, seed):
-            hits += (np.abs(total - 2 * (flipped.T @ sums)) >= np.abs(total)).sum(axis=0)
-        return hits / 2 ** len(sums) if len(sums) <= EXACT else (hits + 1) / (flips + 1)
-
-    # a cluster of zeros changes no sum, so tables of about a height go together: filled up to a power of two
-    heights = [len(s) if len(s) <= EXACT else 1 << (len(s) - 1).bit_length() for s in tables]
-    return _side_by_side([(sums.astype(np.float64),) for sums in tables], heights, p)
+    return [np.array([_share_of_flips(column) for column in _blocks(sums).T]) for sums in tables]
 
 
-def _flips(clusters: int, flips: int, seed: int) -> Iterator[Floats]:
-    """Which clusters change their sign (1) in each flip, shape (clusters, some): every pattern up to EXACT clusters,
-    else fair bits of PCG64, lowest first, `flips` of them for the first cluster, then for the next."""
+def _blocks(sums: Integers) -> Integers:
+    """Sums over at most BLOCKS groups of neighbouring rows."""
     import numpy as np
 
-    if clusters <= EXACT:
-        patterns = np.arange(2**clusters)
-        yield ((patterns >> np.arange(clusters)[:, None]) & 1).astype(np.float64)
-        return
-    width = 8 * -(-flips // 64)
-    words = np.random.PCG64(seed).random_raw(clusters * width // 8)
-    packed = words.astype("<u8").view(np.uint8).reshape(clusters, width)
-    step = max(1, _AT_ONCE // (8 * clusters))
-    for start in range(0, width, step):
-        bits = np.unpackbits(packed[:, start : start + step], axis=1, bitorder="little")
-        yield bits[:, : flips - 8 * start].astype(np.float64)
+    if len(sums) <= BLOCKS:
+        return sums
+    blocks: Integers = np.add.reduceat(sums, np.arange(BLOCKS) * len(sums) // BLOCKS, axis=0)
+    return blocks
+
+
+def _share_of_flips(sums: Integers) -> float:
+    """`sign_flip` of one column. A flip's sum is that of all sizes less twice that of the negative ones. So it is at least
+    the observed one where the negative sizes add up to at most `most`, and as often it is at most minus that."""
+    import numpy as np
+
+    steps = _in_steps(sums)
+    sizes = np.sort(np.abs(steps[steps != 0]))
+    most = int(sizes.sum() - abs(steps.sum())) // 2
+    # the shares of the flips whose negative sizes add up to 0, 1, … most; additions in a fixed order, of numbers that are
+    # exact up to 52 clusters, so the same on every machine
+    share, longer = np.zeros(most + 1), np.zeros(most + 1)
+    share[0] = 0.5 ** len(sizes)
+    reached = 0
+    for size in sizes[sizes <= most].tolist():
+        reached = min(reached + size, most)
+        longer[:size] = share[:size]
+        np.add(share[size : reached + 1], share[: reached + 1 - size], out=longer[size : reached + 1])
+        share, longer = longer, share
+    return min(1.0, 2 * float(np.add.accumulate(share)[-1]))
+
+
+def _in_steps(sums: Integers) -> Integers:
+    """The sums in whole steps, half a step away from 0: nothing is lost where they are at most STEPS divisors in all."""
+    import numpy as np
+
+    sizes = np.abs(sums)
+    step = max(int(np.gcd.reduce(sums)), -(-int(sizes.sum()) // STEPS), 1)
+    steps: Integers = np.sign(sums) * ((2 * sizes + step) // (2 * step))
+    return steps
 
 
 # --- verdicts ----------------------------------------------------------------------------------------
@@ -378,7 +372,7 @@ class Shift:
     p: float
 
 
-def shift(blocks: Sequence[tuple[Floats, NDArray[np.bool_]]], draws: int = FLIPS, seed: int = 0) -> list[Shift]:
+def shift(blocks: Sequence[tuple[Floats, NDArray[np.bool_]]], draws: int = LOTS, seed: int = 0) -> list[Shift]:
     """Permutation test of a first group against a second, within blocks of alike clusters: had the groups been drawn by
     lot, any other draw of the same sizes would have been as likely (P. Good 2005, 3.4, stratified). Blocks are weighted
     by n1 n2 / (n1 + n2), the inverse of what their difference varies (N. Mantel & W. Haenszel 1959, JNCI 22:719).

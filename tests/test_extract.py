@@ -175,3 +175,18 @@ def test_what_is_wrong_is_the_answer_where_the_question_asks_for_it(answer: str,
     assert _outcome(extract_choice(answer, OPTIONS[:4], WRONG_ONE)) == number
     if answer.endswith(("C입니다.", "번이다.", "설명이다.")):
         assert extract_choice(answer, OPTIONS[:4]).status == "none"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [("다 맞다", "none"), ("다 맞습니다.", "none"), ("정답: 다 맞음", "none"), ("다", 3), ("정답은 다입니다", 3), ("나 맞다", 2)],
+)  # fmt: skip
+def test_all_of_them_is_no_label(answer: str, outcome: int | str) -> None:
+    """Rule: `다` before `맞다` says that all are right; by itself it is the third label."""
+    assert _outcome(extract_choice(answer, OPTIONS[:4])) == outcome
+
+
+@pytest.mark.parametrize("ending", ["겠지요", "겠제", "겄지", "겄제", "겄지라", "겄네요"])
+def test_a_guess_in_a_southern_ending_is_an_answer(ending: str) -> None:
+    """Rule: `-겄-` is the south-western form of `-겠-`, and closes an answer as that does."""
+    assert _outcome(extract_choice(f"아무래도 상추{ending}", OPTIONS[:4])) == 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -84,6 +86,25 @@ def test_the_bootstrap_can_be_reproduced() -> None:
     low, high = stats.cluster_bootstrap(SCORES, pairs)
     low99, high99 = stats.cluster_bootstrap(SCORES, pairs, level=0.99)
     assert low99 < low < SCORES.mean() < high < high99
+
+
+def pcg64(seed: int, count: int) -> list[int]:
+    """Words of PCG64 (XSL RR 128/64) from its published recurrence (M. E. O'Neill 2014), started where numpy starts."""
+    state = np.random.PCG64(seed).state["state"]
+    at, step, words = int(state["state"]), int(state["inc"]), []
+    for _ in range(count):
+        at = (at * 0x2360ED051FC65DA44385DF649FCCF645 + step) % 2**128
+        mixed, turn = (at >> 64) ^ (at & (2**64 - 1)), at >> 122
+        words.append(((mixed >> turn) | (mixed << (64 - turn))) % 2**64)
+    return words
+
+
+def test_the_bootstrap_is_the_same_on_every_machine() -> None:
+    """Written out with Python's own integers, bit for bit: the upper half of each word, scaled, is the cluster drawn."""
+    scores = [0.25, 1.0, 0.5]
+    places = [(word >> 32) * 3 >> 32 for word in pcg64(5, 3 * stats.DRAWS)]
+    means = [sum(scores[k] for k in places[n : n + 3]) / 3 for n in range(0, len(places), 3)]
+    assert stats.cluster_bootstrap(np.array(scores), alone(3), seed=5) == tuple(np.quantile(means, [0.025, 0.975]))
 
 
 def test_the_bootstrap_of_single_clusters_is_the_plain_one() -> None:
@@ -221,39 +242,67 @@ def test_the_sign_flip_is_that_of_scipy_where_all_flips_are_tried(sums: list[int
     assert p.tolist() == [pytest.approx(theirs.pvalue, abs=1e-15)]
 
 
-def pcg64(seed: int, count: int) -> list[int]:
-    """Words of PCG64 (XSL RR 128/64) from its published recurrence (M. E. O'Neill 2014), started where numpy starts."""
-    state = np.random.PCG64(seed).state["state"]
-    at, step, words = int(state["state"]), int(state["inc"]), []
-    for _ in range(count):
-        at = (at * 0x2360ED051FC65DA44385DF649FCCF645 + step) % 2**128
-        mixed, turn = (at >> 64) ^ (at & (2**64 - 1)), at >> 122
-        words.append(((mixed >> turn) | (mixed << (64 - turn))) % 2**64)
-    return words
+def share_of_flips(sums: Sequence[int]) -> Fraction:
+    """The share of flips whose sum is as far from 0 as the observed one, or farther: Python's own integers, one
+    cluster after the other."""
+    ways = Counter({0: 1})
+    for size in sums:
+        ways = Counter({s: ways[s - size] + ways[s + size] for at in ways for s in (at - size, at + size)})
+    return Fraction(sum(n for s, n in ways.items() if abs(s) >= abs(sum(sums))), 2 ** len(sums))
 
 
-@pytest.mark.parametrize("flips", [3, 12, 300])
-def test_the_sign_flip_is_the_same_on_every_machine(flips: int) -> None:
-    """Written out with Python's own integers, bit for bit: each cluster's run of PCG64's words, lowest bit first, says
-    in which flips its sign changes; hits and flips both count the observed one."""
-    sums = [(k if k % 2 or k == 14 else -k) * 41_667 for k in range(3, 22)]  # about every second flip is a hit
-    width = -(-flips // 64)
-    words = pcg64(5, width * len(sums))
-    hits = 0
-    for f in range(flips):
-        flipped = [(words[c * width + f // 64] >> (f % 64)) & 1 for c in range(len(sums))]
-        hits += abs(sum(-s if bit else s for s, bit in zip(sums, flipped, strict=True))) >= abs(sum(sums))
-    (p,) = stats.sign_flip([np.array(sums)[:, None]], flips=flips, seed=5)
-    assert p.tolist() == [(hits + 1) / (flips + 1)]
+@settings(max_examples=30)
+@given(st.lists(st.integers(-70, 70), min_size=1, max_size=40))
+def test_every_flip_is_counted_to_the_last_bit(sums: list[int]) -> None:
+    """However many there are: the whole number of hits over the whole number of flips. In other units the same."""
+    for unit in (1, 41_667):
+        (p,) = stats.sign_flip([np.array(sums)[:, None] * unit])
+        assert p.tolist() == [float(share_of_flips(sums))]
 
 
-def test_sampled_flips_come_near_all_flips() -> None:
-    """Seventeen clusters are sampled: p is that of all 2**17 flips within the error of 20,000 draws."""
-    sums = np.array([3, -1, 4, 1, 5, 9, -2, 6, 5, 3, -5, 8, 9, 7, -9, 3, 2])
+@settings(max_examples=30)
+@given(st.integers(0, 597), st.integers(0, 400))
+def test_where_all_clusters_differ_by_as_much_it_is_mcnemar_s_test(better: int, worse: int) -> None:
+    """The flips of ±1 are a binomial: the same p, down to 1e-180, and none is ever 0."""
+    sums = np.repeat([7, -7, 0], [better, worse, 3])
     (p,) = stats.sign_flip([sums[:, None]])
-    patterns = 1 - 2 * ((np.arange(2**17)[:, None] >> np.arange(17)) & 1)
-    exact = (abs(patterns @ sums) >= abs(sums.sum())).mean()
-    assert p[0] == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / stats.FLIPS))
+    assert p.tolist() == [pytest.approx(stats.mcnemar(better, worse), rel=1e-11)]
+    assert p[0] > 0
+
+
+def test_rounding_to_steps_hardly_moves_a_p_value() -> None:
+    """Millionths that have no divisor in common are rounded: p is that of all 2**18 flips of the millionths but for about
+    a hundredth of itself."""
+    patterns = 1 - 2 * ((np.arange(2**18)[:, None] >> np.arange(18)) & 1)
+    for seed in range(5):
+        sums = np.random.Generator(np.random.PCG64(seed)).integers(-900_000, 1_500_000, size=18)
+        (p,) = stats.sign_flip([sums[:, None]])
+        assert p.tolist() == [pytest.approx((abs(patterns @ sums) >= abs(sums.sum())).mean(), rel=0.02)]
+
+
+@pytest.mark.parametrize(("clusters", "blocks"), [(10, 1000), (11, 1000), (10, 5), (11, 4)])
+def test_the_sign_flip_is_exact_whatever_it_rounds_or_joins(
+    clusters: int, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all flips of any data, p <= a comes in at most the share a: with millionths that are rounded to few steps, and
+    with neighbours that are flipped together."""
+    monkeypatch.setattr(stats, "BLOCKS", blocks)
+    monkeypatch.setattr(stats, "STEPS", 64)
+    patterns = 1 - 2 * ((np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1)
+    sums = np.random.Generator(np.random.PCG64(17)).integers(-900_000, 900_000, size=clusters)
+    (p,) = stats.sign_flip([(patterns * sums).T])
+    assert len(np.unique(p)) > 4
+    assert all((p <= a).mean() <= a for a in np.unique(p))
+
+
+def test_many_clusters_are_tested_in_blocks() -> None:
+    """2,500 clusters of ±1 are flipped in a thousand blocks of two or three: p comes near that of McNemar's test, which
+    flips each, and is never 0 however clear the difference."""
+    rng = np.random.Generator(np.random.PCG64(19))
+    sums = rng.permutation(np.repeat([1, -1], [1310, 1190]))
+    near, clear = stats.sign_flip([sums[:, None], np.ones((2500, 1), dtype=np.int64)])
+    assert near[0] == pytest.approx(stats.mcnemar(1310, 1190), rel=0.3)
+    assert 0 < clear[0] < 1e-250
 
 
 def test_a_p_value_depends_on_its_own_table_only() -> None:
@@ -268,18 +317,12 @@ def test_a_p_value_depends_on_its_own_table_only() -> None:
         assert stats.bootstrap([(table, size)])[0].tolist() == bounds.tolist()
 
 
-def test_sums_that_would_not_be_exact_are_refused() -> None:
-    """2**53 is where floats begin to skip integers."""
-    with pytest.raises(OverflowError, match="exactly"):
-        stats.sign_flip([np.full((40, 1), 2**48)])
-
-
 def test_the_sign_flip_keeps_its_level() -> None:
     """Under no difference p < .05 comes at most about once in twenty, with whole clusters flipped; and flipping items of
     a cluster one by one it would come far more often."""
     rng = np.random.Generator(np.random.PCG64(11))
     pairs = rng.integers(-3, 4, size=(40, 2000))
-    together, apart = stats.sign_flip([2 * pairs, np.repeat(pairs, 2, axis=0)], flips=999)
+    together, apart = stats.sign_flip([2 * pairs, np.repeat(pairs, 2, axis=0)])
     assert 0.03 < (together < 0.05).mean() < 0.065
     assert (apart < 0.05).mean() > 0.1
 

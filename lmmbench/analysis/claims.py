@@ -42,7 +42,6 @@ from lmmbench.analysis.field import (
     REGIONS,
     Cell,
     common,
-    flips,
     in_field,
     is_simulated,
 )
@@ -398,7 +397,7 @@ def _tested(runs: Runs, cells: Sequence[Cell], told: Book) -> dict[tuple[str, st
     tests += [t for column, families in columns.items() for t in _against(runs, column, families)]
     if not tests:
         return {}
-    found = stats.differences([t.problem for t in tests], flips=flips(len(tests)))
+    found = stats.differences([t.problem for t in tests])
     adjusted = stats.holm(np.array([d.p[t.column] for t, d in zip(tests, found, strict=True)]))
     return {
         (t.part, t.of): _tested_one(t, d, float(p)) for t, d, p in zip(tests, found, adjusted, strict=True)

@@ -119,12 +119,11 @@ def compare(contests: Sequence[Contest]) -> None:
     """Fill in the differences of every contest's cells, adjust their p values as one family, and label them."""
     import numpy as np
 
-    family = sum(len(c.cells) for c in contests)
     problems = []
     for contest in contests:
         values, unit = stats.against_others(contest.scores)
         problems.append(stats.Paired(values, contest.clusters, unit))
-    found = stats.differences(problems, flips=flips(family))
+    found = stats.differences(problems)
     adjusted = iter(stats.holm(np.concatenate([f.p for f in found]))) if found else iter(())
     for contest, difference in zip(contests, found, strict=True):
         for n, cell in enumerate(contest.cells):
@@ -132,11 +131,6 @@ def compare(contests: Sequence[Contest]) -> None:
             cell |= {"diff_low": _known(difference.low[n]), "diff_high": _known(difference.high[n])}
             even = stats.equivalent(difference.low90[n], difference.high90[n], MARGIN)
             cell["label"] = label(cell, difference.clusters, contest.mean, contest.chance, even)
-
-
-def flips(family: int) -> int:
-    """Sign flips of each test: enough that the smallest p there is, times the family's size, stays below 0.01."""
-    return max(stats.FLIPS, 100 * family - 1)
 
 
 def _known(value: float) -> float | None:

@@ -12,6 +12,7 @@ from lmmbench.faults import UsageError
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 _QUOTES = re.compile("[\"'“”‘’「」『』《》〈〉`*]")
+_DASH = re.compile("^[-‐‑–—~～]+(?=[가-힣ㄱ-ㅎᄀ-ᇿ])")
 _FINAL = re.compile("[.!?,;:…。！？~^\u2600-\u27bf\U0001f300-\U0001faff]+$")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _GLOSS = re.compile(r"(?<=[가-힣])\s*\((?:[A-Za-z][A-Za-z .'-]*|[\u4e00-\u9fff\s]+)\)")
@@ -33,13 +34,14 @@ STEPS: dict[str, Callable[[str], str]] = {
     "case": lambda text: text.lower(),
     "gloss": lambda text: _GLOSS.sub("", text),
     "quotes": lambda text: _QUOTES.sub("", text),
+    "dash": lambda text: _DASH.sub("", text),
     "thousands": lambda text: _THOUSANDS.sub("", text),
     "space": lambda text: "".join(text.split()),
     "final": lambda text: _FINAL.sub("", text),
 }
 """What may be done to both sides before an exact comparison, by name, in order: NFC; full-width forms to plain ones;
 zero-width characters out; Latin in lower case; a gloss in Latin or Hanja out (`서울(Seoul)`); quotes and Markdown
-stars out; commas between thousands out; white space out; final punctuation out. Never NFKC: it would turn ㅋㅋ into
+stars out; the dash that marks an ending (`-당께`) out; commas between thousands out; white space out; final punctuation out. Never NFKC: it would turn ㅋㅋ into
 other characters."""
 DEFAULT_STEPS = tuple(STEPS)
 

@@ -20,7 +20,7 @@ LATER = r"[가-힣]{0,8}(?:(?<![다요만음네죠]) [가-힣]{1,6}){0,2}"
 """The rest of a predicate: its own syllables, and two more words while it is not closed."""
 _SURE = r"이?다|이?죠|이?네요?|입니[다더]|이에요|예요|에요|이예요|이옵니다|임|이?랍니다|이?야|이?지요|아이가|이?라예|이우다|이?여유|이?구만유|이?랑께|이?요"
 """Copulas that close whatever follows."""
-_OPEN = r"(?:이|인|일|입|임|여|예|에[요여]|야|요|라|랑|다|네|지|제|죠|쥬|구|군|고마|거든|잖|랍|겠|니[더껴]|더|우[다게]|수[다게]|마[씸씀씨]|유|였|겨|껴|꽈|꼬마|당|응께|시[더껴]|아이|아입|것[제지]|오|주게|마?시다)"
+_OPEN = r"(?:이|인|일|입|임|여|예|에[요여]|야|요|라|랑|다|네|지|제|죠|쥬|구|군|고마|거든|잖|랍|[겠겄]|니[더껴]|더|우[다게]|수[다게]|마[씸씀씨]|유|였|겨|껴|꽈|꼬마|당|응께|시[더껴]|아이|아입|것[제지]|오|주게|마?시다)"
 """How copulas begin, in Seoul and in the dialects: 이라예, 이제, 구만유, 우다, 마씸, 이랑께, 인갑다, 이드래요 …"""
 _PARTICLES = (
     r"가|이|은|는|을|를|도|으?로(?:서)?|와|과|이?나|이?랑|하고|의|만|이?란|이?라는|이?라고|이?라서?|이?라면|에서?|보다|처럼|까지|부터"
@@ -167,11 +167,11 @@ LABEL = re.compile(
     r"|(?!\d|[.:/]\d|\s?[%°]|[A-Za-z]|\s?[~–-]\s?\d|\s?[+×*=÷^]\s?\d|[.)]\s?\(?[A-J](?![\w가-힣]|[.)] ?\S)"
     rf"|\s?(?:{_COUNTERS})(?:{_PARTICLES}|{COPULA})?(?![가-힣]))))"
     r"|(?P<jamo>[ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊ](?![ㄱ-ㅣ])(?<![ㄱ-ㅣ][ㄱ-ㅊ]))"
-    r"|(?P<sino>(?<![가-힣])[일이삼사오육칠팔구십](?=\s?번(?!째)))|(?P<hangul>(?<![가-힣)\]])[가나다라마바사아자차])))"
+    r"|(?P<sino>(?<![가-힣])[일이삼사오육칠팔구십](?=\s?번(?!째)))|(?P<hangul>(?<![가-힣)\]])(?!다 (?:맞|옳))[가나다라마바사아자차])))"
     r"(?P<close>\s?[)\]])?(?P<beon>\s?번(?!째|지))?",
     re.IGNORECASE,
 )
-"""A label in any system, with the noun before it, the brackets around it and the 번 after it."""
+"""A label in any system, with the noun before it, the brackets around it and the 번 after it. `다 맞다` says `all of them`."""
 ARTICLE = re.compile(r"\s+(?!(?:because|since|is|was|as|and|or|but|not|for|due|seems)\b)[A-Za-z]{2}")
 
 # --- markers: what announces the answer ----------------------------------------------------------------------
