@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
 import os
@@ -25,7 +24,7 @@ from lmmbench import alarms, config, money, packs, plan, retired, runner, shards
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.files import make_folder, remove_synced, write_atomically
-from lmmbench.journal import JournalError, Writer
+from lmmbench.journal import Writer
 from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
 from lmmbench.net.pace import START
@@ -437,9 +436,12 @@ def execute(
 
     path = folder / "journal" / f"{how.shard.writer if how.shard else shards.MAIN}.jsonl"
     writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
-    found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
-    _collect_less()
-    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+    try:
+        found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
+        _collect_less()
+        return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+    finally:
+        writer.release()  # this process may live on: a Dask worker does
 
 
 def _collect_less() -> None:
@@ -501,8 +503,7 @@ async def _execute(
                 task.cancel()
             asking.answered.set()
             await asyncio.gather(*beside, *preparing, return_exceptions=True)
-            with contextlib.suppress(JournalError):
-                await writer.close()
+            await writer.close()
     return asking.stop_reason, caught[0] if caught else 0
 
 
@@ -527,9 +528,12 @@ def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
 
 
 async def _stop_from_elsewhere(stopped: Callable[[], bool], asking: runner.Runner) -> None:
-    while not await asyncio.to_thread(stopped):  # noqa: ASYNC110 (who is asked is not of this loop)
-        await asyncio.sleep(1)
-    asking.stop("interrupted")
+    try:
+        while not await asyncio.to_thread(stopped):  # noqa: ASYNC110 (who is asked is not of this loop)
+            await asyncio.sleep(1)
+        asking.stop("interrupted")
+    except Exception as e:  # else nobody could stop it any more
+        asking.fail(e)
 
 
 def _on_signals(asking: runner.Runner) -> list[int]:

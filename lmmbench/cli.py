@@ -486,7 +486,12 @@ def _asked(
         return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True))
     except JournalError as e:
         _say(f"lmmbench: {e}; free some space, then: {_resume(folder, str(how.shard or ''))}")
-    return "disk", 0, None
+        return "disk", 0, None
+    except UsageError:
+        raise
+    except Exception:
+        _say(f"what was answered is safe in the journal; to ask what is left: {_resume(folder, str(how.shard or ''))}")
+        raise
 
 
 def _finish(

@@ -10,16 +10,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lmmbench import packs, runner
+from lmmbench import cli, packs, results, runner
 from lmmbench.faults import Fault
-from lmmbench.journal import Writer
+from lmmbench.journal import Writer, check_free
 from lmmbench.net.limits import Gate
 from lmmbench.runner import Budget, Lane, Runner
 from lmmbench.types import Endpoint, Model, Reply, Request
@@ -724,3 +724,114 @@ def test_the_command_needs_nothing_of_this_process(home: Path) -> None:
     """The kit's environment alone is enough: the tests' results do not hang on this machine's settings."""
     done = subprocess.run([sys.executable, "-m", "lmmbench", "--version"], cwd=home, env=clean_env(), capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 0
+
+
+# --- what nobody foresaw -----------------------------------------------------------------------------
+
+
+def test_an_error_in_who_listens_to_the_journal_ends_the_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends with the error instead of waiting for ever; the journal is free, what it holds is asked by nobody again,
+    and the rest is."""
+    real, told = results.note, Counter[str]()
+
+    def note(*args: Any) -> None:
+        told["records"] += 1
+        if told["records"] == 31:
+            raise KeyError("odd")
+        real(*args)
+
+    with FakeServer() as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"))
+        monkeypatch.setattr(results, "note", note)
+        with pytest.raises(KeyError, match="odd"):
+            run_here(home)
+        monkeypatch.undo()
+        run = home / "results" / "r"
+        check_free(run)
+        before, heard = answered(run), len(server.history)
+        assert 0 < len(before) < 80
+        assert run_here(home, resume=True).counts == {"sim-a": Counter(ok=40), "sim-b": Counter(ok=40)}
+        assert not before & set(keys(server.history[heard:]))
+
+
+def test_what_nobody_foresaw_is_one_sentence_and_exit_70(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never a traceback, never a wait: the error, and the command that asks what is left."""
+
+    def note(*_: Any) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(results, "note", note)
+    with FakeServer() as server:
+        providers_yaml(home / "providers.yaml", server.url)
+        assert cli.run_cli(["run", "--tasks", "p", "--run-id", "r"]) == 70
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1] == "lmmbench: unforeseen error: KeyError: 'odd'; see more with --debug"
+    assert err[-2].endswith("to ask what is left: lmmbench run --resume r")
+    assert "Traceback" not in "".join(err)
+
+
+@pytest.mark.parametrize("where", ["the questions", "who may stop it"])
+def test_an_error_beside_the_asks_ends_the_run(home: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Where a model's next question cannot be read, or the one who could stop the run fails, nothing more is sent to
+    anybody; what is on the wire may end and is recorded."""
+
+    real = runner.pending
+
+    def pending(*args: Any, **how: Any) -> Iterator[Request]:
+        for n, request in enumerate(real(*args, **how)):
+            if (args[2], n) == ("sim-b", 2) and where == "the questions":
+                raise KeyError("odd")
+            yield request
+
+    def stopped() -> bool:
+        server.wait_until(lambda: len(server.history) >= 2)
+        server.let_go()
+        raise KeyError("odd")
+
+    monkeypatch.setattr(runner, "pending", pending)
+    beside = stopped if where == "who may stop it" else None
+    with FakeServer(lambda _: Answer(held=beside is not None)) as server:
+        rows = {"sim-a": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, concurrency=1)
+        with pytest.raises(KeyError, match="odd"):
+            run_here(home, stopped=beside)
+        assert 2 <= len(server.history) <= 10, "of eighty"
+        assert set(keys(server.sent)) == answered(home / "results" / "r")
+    check_free(home / "results" / "r")
+
+
+def test_every_provider_is_closed(tmp_path: Path) -> None:
+    """Also when one of them fails in closing, which the run then says."""
+    closed: list[str] = []
+
+    class Closes:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def unsupported(self, request: Request) -> str:
+            return ""
+
+        async def ask(self, request: Request) -> Reply:
+            return Reply(RIGHT, "stop")
+
+        async def close(self) -> None:
+            closed.append(self.name)
+            if self.name == "sim-b":
+                raise KeyError("odd")
+
+    async def go() -> None:
+        writer = Writer(tmp_path / "main.jsonl")
+        gate = Gate(Endpoint("openai-chat", "http://127.0.0.1:9"), ("sim",))
+        model = Model("sim", "x", "Simulated", "Sim", "overseas")
+        lanes = [Lane(name, model, Closes(name), gate, iter(()), 0) for name in ("sim-a", "sim-b", "sim-c")]
+        try:
+            await Runner(writer, lanes, budget=Budget(None)).run()
+        finally:
+            await writer.close()
+
+    with pytest.raises(KeyError, match="odd"):
+        asyncio.run(go())
+    assert sorted(closed) == ["sim-a", "sim-b", "sim-c"]
