@@ -240,6 +240,7 @@ class Runner:
             except Fault as fault:
                 await self._retry(lane, request, fault, worst, queued)
             lane.final_faults.clear()
+            lane.gate.final_faults.clear()
         except Fault as fault:
             self._final(lane, fault)
         except Stopped:
@@ -383,15 +384,16 @@ class Runner:
         """An ask failed for good: count it, and stop what its kind stops."""
         rule = fault.rule
         lane.statuses[rule.status] += 1
-        for kind in [k for k in lane.final_faults if k != fault.kind]:
-            del lane.final_faults[kind]
-        lane.final_faults[fault.kind] += 1
-        if not rule.stops or lane.final_faults[fault.kind] < rule.stop_after:
-            return
-        self._stop_models(
-            [x for x in self.lanes if x is lane or (rule.stops == "endpoint" and x.gate is lane.gate)],
-            f"{fault.kind}: {fault.message}",
+        of_model, of_endpoint = (
+            _in_a_row(counts, fault.kind) for counts in (lane.final_faults, lane.gate.final_faults)
         )
+        if rule.stops == "endpoint" and of_endpoint >= rule.stop_after:
+            stopped = [x for x in self.lanes if x.gate is lane.gate]
+        elif rule.stops and of_model >= rule.stop_after:
+            stopped = [lane]
+        else:
+            return
+        self._stop_models(stopped, f"{fault.kind}: {fault.message}")
 
     def _stop_models(self, lanes: list[Lane], reason: str) -> None:
         for each in lanes:
@@ -405,6 +407,14 @@ class Runner:
             {"t": "done", **_key(lane, request), "status": "unsupported", "error": reason, "started_at": _now()}
         )
         lane.statuses["unsupported"] += 1
+
+
+def _in_a_row(counts: Counter[str], kind: str) -> int:
+    """Count one more of a kind, and none of the others any more. Returns how many there are."""
+    times = counts[kind] + 1
+    counts.clear()
+    counts[kind] = times
+    return times
 
 
 def _opening(gate: Gate) -> Record:

@@ -268,7 +268,7 @@ def test_each_kind_of_failure_is_a_status_without_a_score(home: Path) -> None:
         }
         assert shown == {
             "q0001": ("error", "overload", 5, False, None),
-            "q0002": ("invalid", "invalid", 2, True, None),
+            "q0002": ("invalid", "page", 1, True, None),
             "q0003": ("error", "network", 5, True, None),
             "q0004": ("error", "timeout", 2, True, None),
             "q0005": ("error", "too_large", 1, False, None),
@@ -724,6 +724,87 @@ def test_the_command_needs_nothing_of_this_process(home: Path) -> None:
     """The kit's environment alone is enough: the tests' results do not hang on this machine's settings."""
     done = subprocess.run([sys.executable, "-m", "lmmbench", "--version"], cwd=home, env=clean_env(), capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 0
+
+
+# --- somebody else answers ---------------------------------------------------------------------------
+
+
+LOGIN = Answer(body="\ufeff \n<!DOCTYPE html><title>로그인</title>", headers={"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize("does", [LOGIN, Answer(status=511, body="<html>log in")], ids=["200", "511"])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_captive_portal_stops_its_endpoint(home: Path, does: Answer, stream: bool) -> None:
+    """Three questions that met nothing but a web page stop all models of the endpoint; nobody else is touched, no answer is
+    made of it, and once somebody has logged in, resuming asks every one of them."""
+    with FakeServer(lambda x: does if x.endpoint == "a" else None) as server:
+        rows = {"sim-a": {"endpoint": "a"}, "sim-a2": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, concurrency=2)
+        ran = run_here(home, stream=stream)
+        assert ran.counts["sim-b"] == Counter(ok=40)
+        assert sum(x.endpoint == "a" for x in server.history) <= 3 + 2, "three, and what was on the wire"
+        both = ran.counts["sim-a"] + ran.counts["sim-a2"]
+        assert (set(both), both.total()) == ({"invalid", "skipped"}, 80)
+        assert {r["error_kind"] for r in rows_of(ran.folder, "sim-a*")} == {"page"}
+        assert (ran.code, ran.stop_reason) == (3, "")
+        server.script = []
+        assert run_here(home, resume=True).counts == {m: Counter(ok=40) for m in rows}
+
+
+def test_a_portal_is_one_sentence_with_what_to_do(home: Path) -> None:
+    """Which endpoint, what came, what may stand between, and the command for afterwards; no answer at all is exit 4."""
+    with FakeServer(lambda _: LOGIN) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+    assert done.returncode == 4
+    (line,) = [text for text in done.stderr.splitlines() if "stopped: " in text and text.startswith("sim-a: ")]
+    for part in (
+        "'sim'",
+        server.url,
+        "answers with a web page, not JSON",
+        "로그인",
+        "captive portal",
+        "log in with a browser",
+    ):
+        assert part in line
+    assert done.stderr.splitlines()[-1] == "no answer was got; to ask what is left: lmmbench run --resume r"
+
+
+def test_a_page_now_and_then_stops_nobody_and_pages_only_the_model_that_meets_them(home: Path) -> None:
+    """An answer of the endpoint begins the count anew: two questions in a row are no portal. A model whose every question
+    meets a page, while the other is answered, is stopped alone."""
+
+    def script(x: Exchange) -> Answer | None:
+        number = int(x.question[1:5])
+        return LOGIN if number % 3 < 2 or x.model == "sim-b" else None
+
+    with FakeServer(script) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        ran = run_here(home)
+        assert ran.counts == {"sim-a": Counter(ok=13, invalid=27)}
+        assert not manifest_of(ran.folder)["models"]["sim-a"]["stopped"]
+
+    def alternate(x: Exchange) -> Answer | None:
+        return LOGIN if x.model == "sim-b" else None
+
+    with FakeServer(alternate) as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=1)
+        ran = run_here(home, run_id="two")
+    assert ran.counts["sim-a"] == Counter(ok=40)
+    assert set(ran.counts["sim-b"]) == {"invalid", "skipped"}
+    assert manifest_of(ran.folder)["models"]["sim-b"]["stopped"].startswith("page: ")
+
+
+def test_a_redirect_to_a_login_stops_at_the_first_ask(home: Path) -> None:
+    """It is not followed; one sentence says where it leads and what that may be, and resuming asks everything."""
+    with FakeServer(lambda _: Answer(status=302, headers={"Location": "http://login.invalid/?next=x"})) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        assert (done.returncode, len(server.history)) == (4, 1)
+        assert "redirects to http://login.invalid/, which is never followed" in done.stderr
+        assert "where a network wants a login, log in there with a browser first" in done.stderr
+        server.script = []
+        assert run_here(home, resume=True).counts == {"sim-a": Counter(ok=40)}
 
 
 # --- what nobody foresaw -----------------------------------------------------------------------------
