@@ -111,7 +111,9 @@ def test_killed_workers_cost_no_answer(dask: Any, tmp_path: Path, kills: int) ->
                 process = start("run", "--resume", "r", "--dask", dask.scheduler_address, cwd=tmp_path)
             moment_or_end(server, process)
             safe.append((len(server.history), answered(run)))
-            os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
+            while not (pids := client.run(os.getpid, on_error="ignore")):
+                client.wait_for_workers(1, timeout=30)  # both may be on their way back
+            os.kill(min(pids.values()), signal.SIGKILL)
         _, err = process.communicate(timeout=60)
         if process.returncode == 3:
             assert lmmbench("run", "--resume", "r", "--dask", dask.scheduler_address, cwd=tmp_path).returncode == 0
