@@ -91,6 +91,17 @@ def moment_or_end(server: FakeServer, process: subprocess.Popen[str]) -> None:
             server.wait_until(lambda: len(server.sent) >= enough, timeout=1)
 
 
+def kill_one(dask: Any, client: Any, killed: set[int]) -> int:
+    """Kill a worker at work, and return its pid. Not one that has only begun: its nanny would give up, and start no other."""
+    while True:
+        whole = [n.pid for n in dask.workers.values() if n.process and n.process.status.name == "running"]
+        if left := [pid for pid in whole if pid and pid not in killed]:
+            os.kill(min(left), signal.SIGKILL)
+            return int(min(left))
+        client.wait_for_workers(1, timeout=30)
+        client.run(os.getpid, on_error="ignore")  # lets nannies see who has died, and who has come
+
+
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.prove)])
 def test_killed_workers_cost_no_answer(dask: Any, tmp_path: Path, kills: int) -> None:
     """Workers are killed at work: their shards go on where the journals end. No answer that was in a journal is asked
@@ -102,6 +113,7 @@ def test_killed_workers_cost_no_answer(dask: Any, tmp_path: Path, kills: int) ->
     write_pack(tmp_path / "tasks" / "p", items)
     run, to_run = tmp_path / "results" / "r", ("run", "--tasks", "p", "--run-id", "r", "--shards", "3")
     safe: list[tuple[int, set[tuple[str, str]]]] = []
+    killed: set[int] = set()
     with FakeServer(lambda _: Answer(delay_s=0.03)) as server, Client(dask, set_as_default=False) as client:
         providers_yaml(tmp_path / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=3 * share)
         process = start(*to_run, "--dask", dask.scheduler_address, cwd=tmp_path)
@@ -111,9 +123,7 @@ def test_killed_workers_cost_no_answer(dask: Any, tmp_path: Path, kills: int) ->
                 process = start("run", "--resume", "r", "--dask", dask.scheduler_address, cwd=tmp_path)
             moment_or_end(server, process)
             safe.append((len(server.history), answered(run)))
-            while not (pids := client.run(os.getpid, on_error="ignore")):
-                client.wait_for_workers(1, timeout=30)  # both may be on their way back
-            os.kill(min(pids.values()), signal.SIGKILL)
+            killed.add(kill_one(dask, client, killed))
         _, err = process.communicate(timeout=60)
         if process.returncode == 3:
             assert lmmbench("run", "--resume", "r", "--dask", dask.scheduler_address, cwd=tmp_path).returncode == 0
