@@ -38,11 +38,13 @@ KEY = {"SIM_API_KEY": "sk-workers-only"}
 
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Any]:
-    """A cluster of two workers of a thread each; only they have the key."""
+    """A cluster of two workers of a thread each; only they have the key. A worker that is killed again 15 s after it was
+    killed counts as lost, and LocalCluster starts no other; here it always does."""
+    import dask as config
     from distributed import LocalCluster
 
     env = {**clean_env(), **KEY}
-    with LocalCluster(
+    with config.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}), LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0", env=env, silence_logs=50,
     ) as local:  # fmt: skip
         yield local
@@ -92,7 +94,7 @@ def moment_or_end(server: FakeServer, process: subprocess.Popen[str]) -> None:
 
 
 def kill_one(dask: Any, client: Any, killed: set[int]) -> int:
-    """Kill a worker at work, and return its pid. Not one that has only begun: its nanny would give up, and start no other."""
+    """Kill a worker that has started, and return its pid."""
     while True:
         whole = [n.pid for n in dask.workers.values() if n.process and n.process.status.name == "running"]
         if left := [pid for pid in whole if pid and pid not in killed]:
