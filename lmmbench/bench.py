@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
 import os
@@ -14,7 +13,7 @@ import socket
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from lmmbench import alarms, config, money, packs, plan, retired, runner, shards
 from lmmbench.doors import nearest
 from lmmbench.faults import UsageError
 from lmmbench.files import make_folder, remove_synced, write_atomically
-from lmmbench.journal import JournalError, Writer
+from lmmbench.journal import Writer
 from lmmbench.net.hosts import is_loopback
 from lmmbench.net.limits import Gate
 from lmmbench.net.pace import START
@@ -257,19 +256,17 @@ def _seconds(run_plan: Plan) -> float:
     )
 
 
-def estimate(run_plan: Plan, chosen: list[packs.Pack], shard: shards.Shard | None = None) -> Estimate:
-    """Counts and the worst case in tokens, dollars and bytes, for one shard if it is given. `unknown` names keyed models
-    without a price."""
+def estimate(run_plan: Plan, chosen: list[packs.Pack]) -> Estimate:
+    """Counts and the worst case in tokens, dollars and bytes. `unknown` names keyed models without a price."""
     tokens_in = tokens_out = 0
     shares: dict[str, float] = {}
     unknown = []
-    # a server of one's own that is given a price is counted by it, as the cap will
-    keyed = {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint) or p.model.price.input is not None}
-    fed = _prompt_tokens(run_plan, chosen, keyed, shard)
+    keyed = _keyed(run_plan)
+    sizes = Counter((x.prompt, x.answer) for x in _sizes(run_plan, chosen)) if keyed else {}
     for model_id, planned in keyed.items():
         shares[model_id] = 0.0
-        for (prompt, answer), times in fed[model_id].items():
-            out = planned.model.most_output(answer)
+        for (prompt, answer), items in sizes.items():
+            times, out = items * run_plan.repeats, planned.model.most_output(answer)
             tokens_in, tokens_out = tokens_in + times * prompt, tokens_out + times * out
             cost = money.worst(prompt, out, planned.model.price)
             shares[model_id] += times * (cost or 0.0)
@@ -288,20 +285,27 @@ def estimate(run_plan: Plan, chosen: list[packs.Pack], shard: shards.Shard | Non
     )
 
 
-def _prompt_tokens(
-    run_plan: Plan, chosen: list[packs.Pack], models: Iterable[str], shard: shards.Shard | None
-) -> dict[str, Counter[tuple[int, int]]]:
-    """For each model, how many of its asks (in the shard) have so many (prompt tokens, answer cap)."""
-    found = {model_id: Counter[tuple[int, int]]() for model_id in models}
-    for pack in chosen if found else ():
+def _keyed(run_plan: Plan) -> dict[str, PlannedModel]:
+    """The models that may cost something. A server of one's own that is given a price is counted by it, as the cap will."""
+    return {m: p for m, p in run_plan.models.items() if config.may_cost(p.endpoint) or p.model.price.input is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An item as it is paid for: tokens of its prompt, and the most that its answer may have."""
+
+    pack: str
+    item: str
+    prompt: int
+    answer: int
+
+
+def _sizes(run_plan: Plan, chosen: list[packs.Pack]) -> Iterator[Size]:
+    """Each planned item, read and rendered once."""
+    for pack in chosen:
         for item in pack.items.of(run_plan.packs[pack.id].items):
             request = packs.request(pack, item, 0, seed=0, shuffled=False)
-            size = money.input_tokens(request), request.max_output_tokens
-            for model_id, counts in found.items():
-                keys = ((model_id, pack.id, item.id, trial) for trial in range(run_plan.repeats))
-                if times := sum(map(shard.holds, keys)) if shard else run_plan.repeats:
-                    counts[size] += times
-    return found
+            yield Size(pack.id, item.id, money.input_tokens(request), request.max_output_tokens)
 
 
 def estimate_text(e: Estimate) -> str:
@@ -333,8 +337,15 @@ def check_money(e: Estimate, cap: float, allow_unknown: bool) -> None:
 def cap_of(run_plan: Plan, chosen: list[packs.Pack], cap: float, shard: shards.Shard) -> float:
     """A shard's part of the run's dollars: as much of the cap as its asks have of the worst case. The parts add up to
     the cap, and no shard is short of what it may need while another has too much."""
-    whole = estimate(run_plan, chosen).cost_usd
-    return cap * estimate(run_plan, chosen, shard).cost_usd / whole if whole else cap
+    whole = mine = 0.0
+    keyed = _keyed(run_plan)
+    for x in _sizes(run_plan, chosen) if keyed else ():
+        for model_id, planned in keyed.items():
+            cost = money.worst(x.prompt, planned.model.most_output(x.answer), planned.model.price) or 0.0
+            keys = ((model_id, x.pack, x.item, trial) for trial in range(run_plan.repeats))
+            whole += cost * run_plan.repeats
+            mine += cost * sum(map(shard.holds, keys))
+    return cap * mine / whole if whole else cap
 
 
 def endpoint_of(planned: PlannedModel, how: Execution) -> Endpoint:
@@ -436,9 +447,12 @@ def execute(
 
     path = folder / "journal" / f"{how.shard.writer if how.shard else shards.MAIN}.jsonl"
     writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
-    found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
-    _collect_less()
-    return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+    try:
+        found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
+        _collect_less()
+        return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+    finally:
+        writer.release()  # this process may live on: a Dask worker does
 
 
 def _collect_less() -> None:
@@ -500,8 +514,7 @@ async def _execute(
                 task.cancel()
             asking.answered.set()
             await asyncio.gather(*beside, *preparing, return_exceptions=True)
-            with contextlib.suppress(JournalError):
-                await writer.close()
+            await writer.close()
     return asking.stop_reason, caught[0] if caught else 0
 
 
@@ -526,9 +539,12 @@ def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
 
 
 async def _stop_from_elsewhere(stopped: Callable[[], bool], asking: runner.Runner) -> None:
-    while not await asyncio.to_thread(stopped):  # noqa: ASYNC110 (who is asked is not of this loop)
-        await asyncio.sleep(1)
-    asking.stop("interrupted")
+    try:
+        while not await asyncio.to_thread(stopped):  # noqa: ASYNC110 (who is asked is not of this loop)
+            await asyncio.sleep(1)
+        asking.stop("interrupted")
+    except Exception as e:  # else nobody could stop it any more
+        asking.fail(e)
 
 
 def _on_signals(asking: runner.Runner) -> list[int]:

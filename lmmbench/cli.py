@@ -263,6 +263,12 @@ def cli() -> None:
 @click.option("--dask", metavar="ADDRESS", help="Carry out the run in shards on this Dask cluster.")
 @click.option("--shards", type=click.IntRange(1, 100_000), help="With --dask: how many shards. Default: one a worker.")
 @click.option(
+    "--dask-wait",
+    callback=_duration,
+    metavar="TIME",
+    help="With --dask: how long to wait without any worker. Default: 5m.",
+)
+@click.option(
     "--replay", metavar="RUN", help="Take the answers of RUN and ask nothing: for new packs and scorers. Needs no key."
 )
 @click.option(
@@ -314,7 +320,8 @@ def run(ctx: click.Context, /, **given: Any) -> int:
             from lmmbench import cluster
 
             client = stack.enter_context(cluster.connect(given["dask"]))
-            of = given["shards"] or len(cluster.workers(client))
+            # a run that is resumed has its shards, and waits for workers
+            of = given["shards"] or (0 if given["resume"] else len(cluster.workers(client)))
         if given["resume"]:
             folder, run_plan, chosen = _resumed(given, explicit, where, shard)
         elif given["replay"]:
@@ -324,8 +331,9 @@ def run(ctx: click.Context, /, **given: Any) -> int:
         if run_plan.options.get("replay_of"):
             return _replay(folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"])
         return _carry_out(
-            folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"], client=client
-        )
+            folder, run_plan, chosen, execution, where, given["lang"], new=not given["resume"], client=client,
+            wait_s=given["dask_wait"],
+        )  # fmt: skip
 
 
 _EXCLUDING = (
@@ -342,6 +350,8 @@ def _check_combination(explicit: set[str]) -> None:
             raise UsageError(f"{why}; give one of them")
     if "shard" in explicit and not explicit & {"run_id", "resume"}:
         raise UsageError("--shard needs --run-id ID, the same for all shards, so that they find each other")
+    if "dask_wait" in explicit and "dask" not in explicit:
+        raise UsageError("--dask-wait goes with --dask; leave it out, or name the cluster")
     if "shards" in explicit and "dask" not in explicit:
         raise UsageError("--shards goes with --dask; to ask one part here, use --shard I/N")
 
@@ -456,7 +466,7 @@ def _check_split(run_plan: Plan, shard: Shard | None, given: dict[str, Any]) -> 
 
 def _carry_out(
     folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str, *, new: bool,
-    client: Client | None = None,
+    client: Client | None = None, wait_s: float | None = None,
 ) -> int:  # fmt: skip
     from lmmbench import bench
 
@@ -481,7 +491,7 @@ def _carry_out(
     if new:
         run_plan = _save_plan(run_plan, folder, how.shard)
     if client:
-        return _on_cluster(client, folder, run_plan, chosen, how, where, lang, cap)
+        return _on_cluster(client, folder, run_plan, chosen, how, where, lang, cap, wait_s)
     reason, caught, found = _asked(folder, run_plan, chosen, how, cap)
     if how.shard:
         return _shard_end(folder, run_plan, how.shard, reason, caught, how.min_coverage, found)
@@ -502,7 +512,12 @@ def _asked(
         return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True))
     except JournalError as e:
         _say(f"lmmbench: {e}; free some space, then: {_resume(folder, str(how.shard or ''))}")
-    return "disk", 0, None
+        return "disk", 0, None
+    except UsageError:
+        raise
+    except Exception:
+        _say(f"what was answered is safe in the journal; to ask what is left: {_resume(folder, str(how.shard or ''))}")
+        raise
 
 
 def _finish(
@@ -559,9 +574,11 @@ def _shard_end(
 
 def _on_cluster(
     client: Client, folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str,
-    cap: float,
+    cap: float, wait_s: float | None,
 ) -> int:  # fmt: skip
     from lmmbench import cluster, results, shards
+
+    wait_s = wait_s or cluster.ALONE_S
 
     jobs = [
         cluster.Job(
@@ -570,12 +587,17 @@ def _on_cluster(
         )
         for shard in shards.all_of(run_plan.shards)
     ]  # fmt: skip
-    ended, caught = cluster.launch(client, jobs, _say)
+    ended, caught = cluster.launch(client, jobs, _say, wait_s)
     broken = [f"shard {name}: {x.text}" for name, x in ended.items() if x.code not in (0, 3)]
     for text in broken:
         _say(f"lmmbench: {text}")
     if any(x.code == 2 for x in ended.values()) and not results.index(folder, run_plan).has_asks():
         raise UsageError(f"nothing was asked: {broken[0]}")
+    if len(ended) < len(jobs) and not caught:
+        _say(
+            f"lmmbench: the cluster has had no worker for {wait_s:g} s, so {len(jobs) - len(ended)} shards are not done; "
+            f"start some, then: {_resume(folder)} --dask {client.scheduler.address}"
+        )
     return _merged(folder, run_plan, chosen, how, where, lang, caught)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import secrets
 import signal
 import time
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 INSTALL = 'pip install "lmmbench[dask]"'
 CONNECT_S = 10
 PROGRESS_S = 10.0
+LOOK_S = 1.0
+ALONE_S = 300.0
+"""How long a run waits for a cluster without any worker."""
 LEAVE_S = 20.0
 """How long a stopped run waits for its shards; those that no worker has begun never answer."""
 
@@ -129,6 +133,9 @@ def connect(address: str) -> Client:
     except ModuleNotFoundError:
         raise UsageError(f"--dask needs dask, which is not installed; run: {INSTALL}") from None
     try:
+        logging.getLogger("distributed.client").setLevel(
+            logging.CRITICAL
+        )  # what goes wrong is said by us, in one sentence
         return Client(address, timeout=CONNECT_S, name="lmmbench")
     except (OSError, ValueError, TypeError) as e:
         raise UsageError(
@@ -145,17 +152,21 @@ def workers(client: Client) -> list[str]:
     return found
 
 
-def launch(client: Client, jobs: list[Job], say: Callable[[str], None]) -> tuple[dict[str, Ended], int]:
-    """Carry out the shards on the cluster. Returns how each ended, and the signal that stopped the run, or 0."""
+def launch(
+    client: Client, jobs: list[Job], say: Callable[[str], None], alone_s: float = ALONE_S
+) -> tuple[dict[str, Ended], int]:
+    """Carry out the shards on the cluster. Returns how each ended, and the signal that stopped the run, or 0. Shards that
+    are not among them were not waited for: after a signal, or after `alone_s` seconds without any worker."""
     from distributed import Event
 
     stop = Event(jobs[0].stop, client=client)
     count = _answers(Path(jobs[0].folder))
     running = dict(_submitted(client, jobs))
     ended: dict[str, Ended] = {}
+    alone = _Alone(client, say, alone_s)
     with _signals() as caught:
         shown, until = time.monotonic(), float("inf")
-        while running and len(caught) < 2 and time.monotonic() < until:
+        while running and len(caught) < 2 and time.monotonic() < until and not alone.too_long():
             if caught and until == float("inf"):
                 until = time.monotonic() + LEAVE_S
                 stop.set()
@@ -166,16 +177,47 @@ def launch(client: Client, jobs: list[Job], say: Callable[[str], None]) -> tuple
             if time.monotonic() - shown >= PROGRESS_S:
                 shown = time.monotonic()
                 say(f"{next(count):,} answers so far")
-    if not running:
-        stop.clear()  # and the scheduler forgets it
+    with contextlib.suppress(OSError, RuntimeError, TimeoutError):  # a scheduler that is gone starts nothing more
+        if running:  # whoever comes too late would ask without anybody who waits for it
+            stop.set()
+            client.cancel(list(running.values()))
+        else:
+            stop.clear()  # and the scheduler forgets it
     return ended, caught[0] if caught else 0
+
+
+class _Alone:
+    """Watches for a cluster that has lost all its workers: Dask itself waits for new ones for ever."""
+
+    def __init__(self, client: Client, say: Callable[[str], None], most_s: float) -> None:
+        self._client, self._say, self._most_s = client, say, most_s
+        self._seen = self._looked = time.monotonic()
+
+    def too_long(self) -> bool:
+        """Whether there has been none for so long. Looked at once a second; the first time is said."""
+        now = time.monotonic()
+        if now - self._looked >= min(LOOK_S, self._most_s):
+            self._looked, said = now, self._seen < self._looked
+            if _any_worker(self._client):
+                self._seen = now
+            elif not said:
+                self._say(f"the cluster has no worker; waiting {self._most_s:g} s for one")
+        return now - self._seen >= self._most_s
+
+
+def _any_worker(client: Client) -> bool:
+    """A scheduler that does not answer has none for us."""
+    try:
+        return bool(client.scheduler_info(n_workers=-1)["workers"])
+    except (OSError, RuntimeError, TimeoutError):
+        return False
 
 
 def _done(running: dict[str, Future]) -> list[str]:
     """Who has ended within the next moment."""
-    from distributed import wait
+    from distributed import CancelledError, wait
 
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, CancelledError):
         wait(list(running.values()), timeout=0.2, return_when="FIRST_COMPLETED")
     return [name for name, future in running.items() if future.done()]
 
@@ -191,7 +233,7 @@ def _submitted(client: Client, jobs: list[Job]) -> Iterator[tuple[str, Future]]:
 def _result(future: Future) -> Ended:
     """A worker that died too often, or has no lmmbench, is an end too."""
     if future.cancelled():
-        return Ended(70, "the scheduler dropped it")
+        return Ended(70, "the scheduler dropped it, or is gone; look at the cluster, then resume the run there")
     if error := future.exception():
         return Ended(70, f"{error.__class__.__name__}: {error}")
     return Ended(**future.result())

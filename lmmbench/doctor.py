@@ -180,7 +180,7 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("auth|request", r"expired", "the key in {key_env} has expired; make a new one on the vendor's page and set it"),
     ("auth", r"google|credential", "Google Cloud's credentials do not work; run: gcloud auth application-default login"),
     ("auth", r"", "the key in {key_env} is refused; check that it is this vendor's, whole, and may use this model"),
-    ("config", r"^HTTP 3\d\d|redirects to", "if that is meant, put there what it leads to, without the end that lmmbench adds"),
+    ("config", r"^HTTP 3\d\d|redirects to", "if that is meant, put there what it leads to, without the end that lmmbench adds; if it is where a network wants a login, log in there with a browser first"),
     ("config", r"base_url of .*\?$", "nothing is at this address; correct it in providers.yaml"),
     ("config", r"requested URL|page not found|<html|<!doctype", "nothing is at this address; check base_url"),
     ("config", r"\bmodels?\b", "the vendor has no model {name!r} (any more), or not for this key; choose another name from the vendor's list"),
@@ -196,6 +196,7 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("too_large|request", r"\b(?:images?|pictures?|pixels|audio|media)\b", "look at the question's file with lmmbench show; make it smaller or of a type that the model takes, or correct inputs of the row and limits of its family"),
     ("too_large", r"", "the question or its file is more than the model takes; choose another model, or make the file smaller"),
     ("request", r"", "the request is refused; correct options and capabilities of the row"),
+    ("page", r"", "a proxy or a captive portal stands between here and the endpoint, or base_url leads to a site and not to its API: log in with a browser, set HTTPS_PROXY, or correct base_url"),
     ("invalid", r"", "something answers, but not in the dialect {api}; check api and base_url of the endpoint"),
     ("adapter", r"", "this is a fault of lmmbench or of a package that it uses; please report it"),
 )  # fmt: skip

@@ -21,7 +21,7 @@ class Rule:
     status: of the item when attempts are used up. attempts: sends in all, 0 = as long as the item's wall budget
     lasts. load: what it says of the endpoint (net/pace.py); while it is limited, the endpoint takes no new ask until the
     delay is over. stops: what is stopped when this fault is final. stop_after: so many final faults of this kind in a row
-    stop it (1 = at once).
+    stop it (1 = at once); where one model meets them while others of its endpoint are answered, that model alone.
     """
 
     status: Literal["error", "invalid", "refused"]
@@ -38,6 +38,7 @@ FAULTS: dict[str, Rule] = {
     "timeout": Rule("error", attempts=2, load="failing"),  # the total deadline of one send
     "unreachable": Rule("error", attempts=4, load="gone", stops="endpoint"),  # refused connection, DNS
     "invalid": Rule("invalid", attempts=2),  # a reply came, and no answer is in it
+    "page": Rule("invalid", attempts=1, stops="endpoint", stop_after=3),  # a web page: somebody else answers
     "quota": Rule("error", attempts=1, stops="endpoint"),  # money or a daily quota is used up
     "auth": Rule("error", attempts=1, stops="model"),  # 401, 403
     "config": Rule("error", attempts=1, stops="model"),  # 404, redirects, TLS: the entry is wrong

@@ -31,6 +31,8 @@ from lmmbench.files import make_folder
 from lmmbench.secret import clean
 
 Record = dict[str, Any]
+Waiting = tuple[Record, bytes, "asyncio.Future[None]"]
+"""A record, its line, and who waits for it to be safe."""
 SCHEMA = 1
 """Stands in start marks; journals without it are of schema 1."""
 RECORDS = ("intent", "done", "fail", "mark")
@@ -92,14 +94,15 @@ class Writer:
         self._lock = _lock(path.with_suffix(".lock"))
         self._fd, self._end = _open(path)
         self._on_safe = on_safe
-        self._pending: list[tuple[Record, bytes, asyncio.Future[None]]] = []
+        self._pending: list[Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
-        self._broken: JournalError | None = None
+        self._broken: Exception | None = None
         self._sync_s = 0.0
         self._in_thread = 0
 
     async def append(self, record: Record) -> None:
-        """Write one record; it is safe when this returns."""
+        """Write one record; it is safe when this returns. Raises JournalError; after an error of any other kind, in
+        writing or in `on_safe`, that error: whatever stops the writer, nobody waits for it."""
         if self._broken:
             raise self._broken
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,26 +113,26 @@ class Writer:
 
     async def _flush(self) -> None:
         """Write and sync whatever has gathered, again and again until nothing has."""
+        group: list[Waiting] = []
         try:
             while self._pending:
                 await asyncio.sleep(0)  # who is about to write in this turn of the loop joins the group
                 group, self._pending = self._pending, []
-                try:
-                    if self._broken:
-                        raise self._broken
-                    await self._write(b"".join(line for _, line, _ in group))
-                    self._tell(group)
-                except (OSError, JournalError) as e:
-                    self._broken = self._broken or JournalError(f"the journal cannot be written: {e}")
-                for _, _, done in group:
-                    if done.done():
-                        continue
-                    if self._broken:
-                        done.set_exception(self._broken)
-                    else:
-                        done.set_result(None)
+                await self._write(b"".join(line for _, line, _ in group))
+                self._tell(group)
+                _wake(group)
+        except OSError as e:
+            self._broken = JournalError(f"the journal cannot be written: {e}")
+        except Exception as e:
+            self._broken = e
+        except BaseException:
+            self._broken = JournalError("the journal's writer was stopped")
+            raise
         finally:
             self._flusher = None
+            if self._broken:
+                _wake([*group, *self._pending], self._broken)
+                self._pending = []
 
     async def _write(self, data: bytes) -> None:
         try:
@@ -162,17 +165,38 @@ class Writer:
         if self._sync_s > QUICK_SYNC_S:
             self._sync_s, self._in_thread = 0.0, SLOW_SYNCS
 
-    def _tell(self, group: list[tuple[Record, bytes, asyncio.Future[None]]]) -> None:
+    def _tell(self, group: list[Waiting]) -> None:
         for record, line, _ in group:
             if self._on_safe:
                 self._on_safe(self._end, record)
             self._end += len(line)
 
     async def close(self) -> None:
-        if self._flusher is not None:
-            await self._flusher
-        disk.close(self._fd)
-        self._lock.close()
+        """Write what has gathered, and let others write."""
+        try:
+            if self._flusher is not None:
+                await self._flusher
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let others write, whatever has become of this writer. A second time it does nothing."""
+        if self._lock.closed:
+            return
+        try:
+            disk.close(self._fd)
+        finally:
+            self._lock.close()
+
+
+def _wake(group: Iterable[Waiting], error: Exception | None = None) -> None:
+    for _, _, done in group:
+        if done.done():
+            continue
+        if error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
 
 def check_free(run: Path) -> None:

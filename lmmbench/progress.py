@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from lmmbench import config
 from lmmbench.runner import Lane
-from lmmbench.terminal import visible
+from lmmbench.terminal import shown_as, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 LIVE_S = 0.5
 PLAIN_S = 10.0
@@ -23,6 +24,8 @@ NEWS_S = 1.0
 """How often it is looked for what is said at once where lines are plain: an alarm, an endpoint that waits."""
 LONG_S = 5.0
 """A wait of fewer seconds is no news."""
+NOTE_CELLS = 28
+"""Room that the table leaves at least for `waiting 40 s for deepseek`; with less, lines are shown instead."""
 
 
 def errors(lane: Lane) -> int:
@@ -35,6 +38,11 @@ def waiting(lane: Lane, now: float) -> str:
         return visible(f"stopped: {lane.stopped}")
     wait = lane.gate.waiting_s(now)
     return f"waiting {wait:.0f} s for {lane.model.endpoint}" if wait >= 1 else visible(lane.last_error)
+
+
+def at_once(lane: Lane) -> str:
+    """`deepseek 7/16`: how many asks its endpoint has on the wire, and how many it may have now."""
+    return f"{lane.model.endpoint} {lane.gate.in_flight}/{lane.gate.pace.limit}"
 
 
 def rate_text(lane: Lane, elapsed: float) -> str:
@@ -57,23 +65,46 @@ def money_text(lane: Lane) -> str:
 def line(lane: Lane, elapsed: float, now: float) -> str:
     """One plain line of a model's progress."""
     parts = [
-        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate_text(lane, elapsed)}/s", f"errors {errors(lane)}",
-        f"retries {lane.retries}", money_text(lane), waiting(lane, now),
+        f"{lane.model_id} {lane.done}/{lane.planned}", f"{rate_text(lane, elapsed)}/s", f"in flight at {at_once(lane)}",
+        f"errors {errors(lane)}", f"retries {lane.retries}", money_text(lane), waiting(lane, now),
     ]  # fmt: skip
     return " · ".join(p for p in parts if p)
 
 
-def table(lanes: list[Lane], elapsed: float, now: float) -> Table:
-    from rich.table import Table
+HEADINGS = ("model", "done", "per s", "in flight", "errors", "retries", "cost", "")
 
-    shown = Table(title=f"{elapsed:.0f} s", title_justify="left")
-    for name, justify in (("model", "left"), ("done", "right"), ("per s", "right"), ("errors", "right"), ("retries", "right"), ("cost", "right"), ("", "left")):  # fmt: skip
-        shown.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for lane in lanes:
-        shown.add_row(
-            lane.model_id, f"{lane.done}/{lane.planned}", rate_text(lane, elapsed), str(errors(lane)),
-            str(lane.retries), money_text(lane), waiting(lane, now)[:60],
-        )  # fmt: skip
+
+def _cells(lane: Lane, elapsed: float, now: float) -> tuple[str, ...]:
+    return (
+        lane.model_id, f"{lane.done}/{lane.planned}", rate_text(lane, elapsed), at_once(lane), str(errors(lane)),
+        str(lane.retries), money_text(lane), waiting(lane, now)[:60],
+    )  # fmt: skip
+
+
+def screen(lanes: list[Lane], elapsed: float, now: float, console: Console) -> Table | Text:
+    """What a terminal shows: a table, or a line for each model where that would be wider than the terminal."""
+    from rich.text import Text
+
+    rows = [_cells(lane, elapsed, now) for lane in lanes]
+    *widths, _ = (max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True))
+    title = f"{elapsed:.0f} s"
+    if sum(widths) + NOTE_CELLS + 3 * len(HEADINGS) + 1 <= console.width:
+        return _table(title, [(*figures, shown_as(note, console.encoding)) for *figures, note in rows])
+    text = "\n".join([title, *(line(lane, elapsed, now) for lane in lanes)])
+    return Text(shown_as(text, console.encoding), overflow="fold")
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, title_justify="left")
+    for name in HEADINGS:
+        shown.add_column(
+            name, justify="left" if name in ("model", "") else "right", no_wrap=name != "", overflow="fold"
+        )
+    for *figures, note in rows:
+        shown.add_row(*figures, Text(note, overflow="fold"))  # a vendor's words are no markup
     return shown
 
 
@@ -93,11 +124,11 @@ async def watch(lanes: list[Lane], console: Console, *, live: bool) -> None:
     if live:
         from rich.live import Live
 
-        with Live(table(lanes, 0, loop.time()), console=console, transient=True, auto_refresh=False) as screen:
+        with Live(screen(lanes, 0, loop.time(), console), console=console, transient=True, auto_refresh=False) as shown:
 
             def show() -> None:
                 tell_alarms(lanes, told, console)
-                screen.update(table(lanes, time.monotonic() - started, loop.time()), refresh=True)
+                shown.update(screen(lanes, time.monotonic() - started, loop.time(), console), refresh=True)
 
             await _every(LIVE_S, show)
     else:

@@ -6,6 +6,7 @@ It asks and records; it never scores. Scores follow from the journal (results.py
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -119,29 +120,24 @@ class Runner:
 
     async def run(self) -> None:
         """Ask until nothing is left or the run is stopped; afterwards `stop_reason` says which ("" = all asked).
-        Raises JournalError when the disk refuses."""
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(self._deadline_s, self.stop, "deadline") if self._deadline_s else None
-        endpoints = [_opening(gate) for gate in self._gates()]
-        await self._writer.append(
-            {"t": "mark", "what": "start", "schema": SCHEMA, "at": _now(), "endpoints": endpoints}
-        )
-        everything = asyncio.create_task(self._ask_everything())
-        stop = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({everything, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not everything.done() or everything.exception():
-                await self._drain(everything)
-        finally:
-            if alarm:
-                alarm.cancel()
-            stop.cancel()
+        Raises JournalError when the disk refuses, and what else nobody foresaw."""
+        async with contextlib.AsyncExitStack() as at_end:
             for lane in self.lanes:
-                await lane.provider.close()
+                at_end.push_async_callback(lane.provider.close)
+            if self._deadline_s:
+                alarm = asyncio.get_running_loop().call_later(self._deadline_s, self.stop, "deadline")
+                at_end.callback(alarm.cancel)
+            endpoints = [_opening(gate) for gate in self._gates()]
+            await self._writer.append(
+                {"t": "mark", "what": "start", "schema": SCHEMA, "at": _now(), "endpoints": endpoints}
+            )
+            everything = asyncio.create_task(self._ask_everything())
+            stop = asyncio.create_task(self._stop.wait())
+            at_end.callback(stop.cancel)
+            await asyncio.wait({everything, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await self._drain(everything)
         if self._error:
             raise self._error
-        if everything.done() and not everything.cancelled():
-            everything.result()
         await self._mark_end()
 
     def stop(self, reason: str) -> None:
@@ -151,16 +147,22 @@ class Runner:
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
 
+    def fail(self, error: BaseException) -> None:
+        """Stop because of an error that nobody foresaw, or of a disk that refuses; `run` raises it."""
+        self._error = self._error or error
+        self.stop("disk" if isinstance(error, JournalError) else "internal")
+
     async def _ask_everything(self) -> None:
-        dispatchers = [asyncio.create_task(self._dispatch(lane)) for lane in self.lanes]
-        for lane, dispatcher in zip(self.lanes, dispatchers, strict=True):
-            lane.tasks.add(dispatcher)
-        await asyncio.gather(*dispatchers)
+        for lane in self.lanes:
+            self._spawn(lane, self._dispatch(lane))
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _drain(self, everything: asyncio.Task[None]) -> None:
         """Stop dispatching and waiting at once; let what is on the wire finish for a few seconds."""
+        if everything.done():
+            everything.result()
+            return
         everything.cancel()
         for task in self._tasks - self._sending:
             task.cancel()
@@ -228,8 +230,7 @@ class Runner:
 
     def _heed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            self._error = self._error or error
-            self.stop("disk" if isinstance(error, JournalError) else "internal")
+            self.fail(error)
 
     async def _ask(self, lane: Lane, request: Request, worst: float, queued: float, slot: int) -> None:
         """One question to its end: answered, or failed for good. Enters with a slot and with `worst` reserved."""
@@ -239,6 +240,7 @@ class Runner:
             except Fault as fault:
                 await self._retry(lane, request, fault, worst, queued)
             lane.final_faults.clear()
+            lane.gate.final_faults.clear()
         except Fault as fault:
             self._final(lane, fault)
         except Stopped:
@@ -382,15 +384,16 @@ class Runner:
         """An ask failed for good: count it, and stop what its kind stops."""
         rule = fault.rule
         lane.statuses[rule.status] += 1
-        for kind in [k for k in lane.final_faults if k != fault.kind]:
-            del lane.final_faults[kind]
-        lane.final_faults[fault.kind] += 1
-        if not rule.stops or lane.final_faults[fault.kind] < rule.stop_after:
-            return
-        self._stop_models(
-            [x for x in self.lanes if x is lane or (rule.stops == "endpoint" and x.gate is lane.gate)],
-            f"{fault.kind}: {fault.message}",
+        of_model, of_endpoint = (
+            _in_a_row(counts, fault.kind) for counts in (lane.final_faults, lane.gate.final_faults)
         )
+        if rule.stops == "endpoint" and of_endpoint >= rule.stop_after:
+            stopped = [x for x in self.lanes if x.gate is lane.gate]
+        elif rule.stops and of_model >= rule.stop_after:
+            stopped = [lane]
+        else:
+            return
+        self._stop_models(stopped, f"{fault.kind}: {fault.message}")
 
     def _stop_models(self, lanes: list[Lane], reason: str) -> None:
         for each in lanes:
@@ -404,6 +407,14 @@ class Runner:
             {"t": "done", **_key(lane, request), "status": "unsupported", "error": reason, "started_at": _now()}
         )
         lane.statuses["unsupported"] += 1
+
+
+def _in_a_row(counts: Counter[str], kind: str) -> int:
+    """Count one more of a kind, and none of the others any more. Returns how many there are."""
+    times = counts[kind] + 1
+    counts.clear()
+    counts[kind] = times
+    return times
 
 
 def _opening(gate: Gate) -> Record:

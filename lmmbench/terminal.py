@@ -10,3 +10,9 @@ def visible(text: str) -> str:
     return "".join(
         c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else f"\\u{ord(c):04x}" for c in text
     )
+
+
+def shown_as(text: str, encoding: str) -> str:
+    """Text as a terminal of this encoding shows it: escapes for what it cannot print. Whoever lays text out in columns
+    must know this before, since an escape is three times as wide as the syllable it stands for."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -176,11 +176,13 @@ def clean_env(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "120"} | more
 
 
-def start(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
     """`lmmbench ARGS…` as a process that runs on; `env` is added to a clean environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "lmmbench", *map(str, args)], cwd=cwd, env=clean_env(**(env or {})),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
     )  # fmt: skip
 
 

@@ -139,7 +139,8 @@ FAILURES: dict[str, tuple[Answer, str, tuple[str, ...]]] = {
     "overload": (Answer(status=503, body=error("busy")), "overload", ("try again",)),
     "reset": (Answer(end="reset"), "network", ("try again",)),
     "silence": (Answer(end="never"), "timeout", ("timeout_s",)),
-    "a page": (Answer(body="<html>hello"), "invalid", ("dialect openai-chat", "check api and base_url")),
+    "a page": (Answer(body="<html>hello"), "page", ("a web page, not JSON", "captive portal", "correct base_url")),
+    "no dialect": (Answer(body="hello"), "invalid", ("dialect openai-chat", "check api and base_url")),
     "a parameter": (Answer(status=400, body=error("Unsupported parameter: 'seed'")), "request", ("capabilities",)),
 }  # fmt: skip
 

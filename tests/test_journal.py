@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import subprocess
@@ -306,6 +307,68 @@ def test_nothing_is_written_after_a_failed_fsync(tmp_path: Path, monkeypatch: py
     assert len(raised) == 200 - 18
     assert calls[0] == 6
     assert_nothing_is_lost(path, safe)
+
+
+# --- what nobody foresaw -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails", ["on_safe", "sync", "sync in a thread", "write"])
+def test_nobody_waits_for_a_writer_that_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    """An error of any kind, in the disk's calls or in who listens, wakes everybody who waits with that error, in the group
+    that met it and after it, and is met by nobody's silence; what was written stays, and the next writer can begin."""
+    path = tmp_path / "main.jsonl"
+    error = KeyError("odd")
+    heard: list[Record] = []
+
+    def odd(*_: Any) -> int:
+        raise error
+
+    def on_safe(_: int, record: Record) -> None:
+        if fails == "on_safe" and record["n"] == 3:
+            raise error
+        heard.append(record)
+
+    async def write() -> list[BaseException | None]:
+        unheard: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+        writer = Writer(path, on_safe)
+        if fails == "sync in a thread":
+            writer._in_thread = 1
+        if fails != "on_safe":
+            monkeypatch.setattr(f"lmmbench.disk.{fails.split()[0]}", odd)
+        async with asyncio.timeout(10):
+            raised = await asyncio.gather(*(writer.append({"t": "done", "n": n}) for n in range(6)), return_exceptions=True)  # fmt: skip
+            raised += await asyncio.gather(writer.append({"t": "done", "n": 6}), return_exceptions=True)
+            await writer.close()
+        gc.collect()
+        assert unheard == []
+        return raised
+
+    assert asyncio.run(write()) == [error] * 7
+    monkeypatch.undo()
+    assert heard == [{"t": "done", "n": n} for n in range(3 if fails == "on_safe" else 0)]
+    before = [] if fails == "write" else [{"t": "done", "n": n} for n in range(6)]
+    assert written(path, {"t": "done", "n": 7}) == [*before, {"t": "done", "n": 7}]
+
+
+def test_a_writer_that_is_cancelled_leaves_nobody_waiting(tmp_path: Path) -> None:
+    """Whoever waits for it is told, and it lets others write."""
+    path = tmp_path / "main.jsonl"
+
+    async def write() -> None:
+        writer = Writer(path)
+        task = asyncio.create_task(writer.append({"t": "done"}))
+        for _ in range(2):  # both begin
+            await asyncio.sleep(0)
+        assert writer._flusher
+        writer._flusher.cancel()
+        async with asyncio.timeout(10):
+            with pytest.raises(JournalError, match="stopped"):
+                await task
+        await writer.close()
+
+    asyncio.run(write())
+    assert written(path, {"t": "mark"}) == [{"t": "mark"}]
 
 
 # --- a run -------------------------------------------------------------------------------------------

@@ -322,10 +322,11 @@ NO_ANSWER: dict[str, bytes] = {
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 @pytest.mark.parametrize("name", NO_ANSWER)
 def test_a_200_without_an_answer_is_invalid(name: str, dialect: Any) -> None:
-    """Status 200 does not make an answer: what cannot be read as one is `invalid`, tried twice, never a text."""
+    """Status 200 does not make an answer: what cannot be read as one is `invalid` (`page` where somebody else answers), never a text."""
     with pytest.raises(Fault) as raised:
         dialect.decode(200, {}, NO_ANSWER[name], SIM)
-    assert raised.value.kind == "invalid"
+    assert raised.value.kind == ("page" if name == "HTML" else "invalid")
+    assert raised.value.rule.status == "invalid"
     assert len(raised.value.message) < 400
 
 

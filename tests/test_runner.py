@@ -10,16 +10,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lmmbench import packs, runner
+from lmmbench import cli, packs, results, runner
 from lmmbench.faults import Fault
-from lmmbench.journal import Writer
+from lmmbench.journal import Writer, check_free
 from lmmbench.net.limits import Gate
 from lmmbench.runner import Budget, Lane, Runner
 from lmmbench.types import Endpoint, Model, Reply, Request
@@ -268,7 +268,7 @@ def test_each_kind_of_failure_is_a_status_without_a_score(home: Path) -> None:
         }
         assert shown == {
             "q0001": ("error", "overload", 5, False, None),
-            "q0002": ("invalid", "invalid", 2, True, None),
+            "q0002": ("invalid", "page", 1, True, None),
             "q0003": ("error", "network", 5, True, None),
             "q0004": ("error", "timeout", 2, True, None),
             "q0005": ("error", "too_large", 1, False, None),
@@ -724,3 +724,195 @@ def test_the_command_needs_nothing_of_this_process(home: Path) -> None:
     """The kit's environment alone is enough: the tests' results do not hang on this machine's settings."""
     done = subprocess.run([sys.executable, "-m", "lmmbench", "--version"], cwd=home, env=clean_env(), capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 0
+
+
+# --- somebody else answers ---------------------------------------------------------------------------
+
+
+LOGIN = Answer(body="\ufeff \n<!DOCTYPE html><title>로그인</title>", headers={"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize("does", [LOGIN, Answer(status=511, body="<html>log in")], ids=["200", "511"])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_captive_portal_stops_its_endpoint(home: Path, does: Answer, stream: bool) -> None:
+    """Three questions that met nothing but a web page stop all models of the endpoint; nobody else is touched, no answer is
+    made of it, and once somebody has logged in, resuming asks every one of them."""
+    with FakeServer(lambda x: does if x.endpoint == "a" else None) as server:
+        rows = {"sim-a": {"endpoint": "a"}, "sim-a2": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, concurrency=2)
+        ran = run_here(home, stream=stream)
+        assert ran.counts["sim-b"] == Counter(ok=40)
+        assert sum(x.endpoint == "a" for x in server.history) <= 3 + 2, "three, and what was on the wire"
+        both = ran.counts["sim-a"] + ran.counts["sim-a2"]
+        assert (set(both), both.total()) == ({"invalid", "skipped"}, 80)
+        assert {r["error_kind"] for r in rows_of(ran.folder, "sim-a*")} == {"page"}
+        assert (ran.code, ran.stop_reason) == (3, "")
+        server.script = []
+        assert run_here(home, resume=True).counts == {m: Counter(ok=40) for m in rows}
+
+
+def test_a_portal_is_one_sentence_with_what_to_do(home: Path) -> None:
+    """Which endpoint, what came, what may stand between, and the command for afterwards; no answer at all is exit 4."""
+    with FakeServer(lambda _: LOGIN) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+    assert done.returncode == 4
+    (line,) = [text for text in done.stderr.splitlines() if "stopped: " in text and text.startswith("sim-a: ")]
+    for part in (
+        "'sim'",
+        server.url,
+        "answers with a web page, not JSON",
+        "로그인",
+        "captive portal",
+        "log in with a browser",
+    ):
+        assert part in line
+    assert done.stderr.splitlines()[-1] == "no answer was got; to ask what is left: lmmbench run --resume r"
+
+
+def test_a_page_now_and_then_stops_nobody_and_pages_only_the_model_that_meets_them(home: Path) -> None:
+    """An answer of the endpoint begins the count anew: two questions in a row are no portal. A model whose every question
+    meets a page, while the other is answered, is stopped alone."""
+
+    def script(x: Exchange) -> Answer | None:
+        number = int(x.question[1:5])
+        return LOGIN if number % 3 < 2 or x.model == "sim-b" else None
+
+    with FakeServer(script) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        ran = run_here(home)
+        assert ran.counts == {"sim-a": Counter(ok=13, invalid=27)}
+        assert not manifest_of(ran.folder)["models"]["sim-a"]["stopped"]
+
+    def alternate(x: Exchange) -> Answer | None:
+        return LOGIN if x.model == "sim-b" else None
+
+    with FakeServer(alternate) as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"), concurrency=1)
+        ran = run_here(home, run_id="two")
+    assert ran.counts["sim-a"] == Counter(ok=40)
+    assert set(ran.counts["sim-b"]) == {"invalid", "skipped"}
+    assert manifest_of(ran.folder)["models"]["sim-b"]["stopped"].startswith("page: ")
+
+
+def test_a_redirect_to_a_login_stops_at_the_first_ask(home: Path) -> None:
+    """It is not followed; one sentence says where it leads and what that may be, and resuming asks everything."""
+    with FakeServer(lambda _: Answer(status=302, headers={"Location": "http://login.invalid/?next=x"})) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        done = lmmbench("run", "--tasks", "p", "--run-id", "r", cwd=home)
+        assert (done.returncode, len(server.history)) == (4, 1)
+        assert "redirects to http://login.invalid/, which is never followed" in done.stderr
+        assert "where a network wants a login, log in there with a browser first" in done.stderr
+        server.script = []
+        assert run_here(home, resume=True).counts == {"sim-a": Counter(ok=40)}
+
+
+# --- what nobody foresaw -----------------------------------------------------------------------------
+
+
+def test_an_error_in_who_listens_to_the_journal_ends_the_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends with the error instead of waiting for ever; the journal is free, what it holds is asked by nobody again,
+    and the rest is."""
+    real, told = results.note, Counter[str]()
+
+    def note(*args: Any) -> None:
+        told["records"] += 1
+        if told["records"] == 31:
+            raise KeyError("odd")
+        real(*args)
+
+    with FakeServer() as server:
+        providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"))
+        monkeypatch.setattr(results, "note", note)
+        with pytest.raises(KeyError, match="odd"):
+            run_here(home)
+        monkeypatch.undo()
+        run = home / "results" / "r"
+        check_free(run)
+        before, heard = answered(run), len(server.history)
+        assert 0 < len(before) < 80
+        assert run_here(home, resume=True).counts == {"sim-a": Counter(ok=40), "sim-b": Counter(ok=40)}
+        assert not before & set(keys(server.history[heard:]))
+
+
+def test_what_nobody_foresaw_is_one_sentence_and_exit_70(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never a traceback, never a wait: the error, and the command that asks what is left."""
+
+    def note(*_: Any) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(results, "note", note)
+    with FakeServer() as server:
+        providers_yaml(home / "providers.yaml", server.url)
+        assert cli.run_cli(["run", "--tasks", "p", "--run-id", "r"]) == 70
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1] == "lmmbench: unforeseen error: KeyError: 'odd'; see more with --debug"
+    assert err[-2].endswith("to ask what is left: lmmbench run --resume r")
+    assert "Traceback" not in "".join(err)
+
+
+@pytest.mark.parametrize("where", ["the questions", "who may stop it"])
+def test_an_error_beside_the_asks_ends_the_run(home: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Where a model's next question cannot be read, or the one who could stop the run fails, nothing more is sent to
+    anybody; what is on the wire may end and is recorded."""
+
+    real = runner.pending
+
+    def pending(*args: Any, **how: Any) -> Iterator[Request]:
+        for n, request in enumerate(real(*args, **how)):
+            if (args[2], n) == ("sim-b", 2) and where == "the questions":
+                raise KeyError("odd")
+            yield request
+
+    def stopped() -> bool:
+        server.wait_until(lambda: len(server.history) >= 2)
+        server.let_go()
+        raise KeyError("odd")
+
+    monkeypatch.setattr(runner, "pending", pending)
+    beside = stopped if where == "who may stop it" else None
+    with FakeServer(lambda _: Answer(held=beside is not None)) as server:
+        rows = {"sim-a": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}}
+        providers_yaml(home / "providers.yaml", server.url, rows, concurrency=1)
+        with pytest.raises(KeyError, match="odd"):
+            run_here(home, stopped=beside)
+        assert 2 <= len(server.history) <= 10, "of eighty"
+        assert set(keys(server.sent)) == answered(home / "results" / "r")
+    check_free(home / "results" / "r")
+
+
+def test_every_provider_is_closed(tmp_path: Path) -> None:
+    """Also when one of them fails in closing, which the run then says."""
+    closed: list[str] = []
+
+    class Closes:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def unsupported(self, request: Request) -> str:
+            return ""
+
+        async def ask(self, request: Request) -> Reply:
+            return Reply(RIGHT, "stop")
+
+        async def close(self) -> None:
+            closed.append(self.name)
+            if self.name == "sim-b":
+                raise KeyError("odd")
+
+    async def go() -> None:
+        writer = Writer(tmp_path / "main.jsonl")
+        gate = Gate(Endpoint("openai-chat", "http://127.0.0.1:9"), ("sim",))
+        model = Model("sim", "x", "Simulated", "Sim", "overseas")
+        lanes = [Lane(name, model, Closes(name), gate, iter(()), 0) for name in ("sim-a", "sim-b", "sim-c")]
+        try:
+            await Runner(writer, lanes, budget=Budget(None)).run()
+        finally:
+            await writer.close()
+
+    with pytest.raises(KeyError, match="odd"):
+        asyncio.run(go())
+    assert sorted(closed) == ["sim-a", "sim-b", "sim-c"]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmmbench import bench, config, journal, packs, plan, results, shards
+from lmmbench import bench, config, journal, money, packs, plan, results, shards
 from lmmbench.faults import UsageError
 from lmmbench.shards import Shard
-from lmmbench.types import Endpoint
+from lmmbench.types import Endpoint, Item, Request
 from tests.fake_server import Answer, FakeServer
 from tests.kit import item, journal_of, lmmbench, manifest_of, providers_yaml, rows_of, start, write_pack
 
@@ -114,21 +114,36 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
         shards.parse(text)
 
 
-def test_the_cap_is_shared_by_what_each_shard_may_cost(home: Path) -> None:
-    """The parts of the cap add up to it, and each is enough for its shard where the whole is enough for the run: items
-    differ in length, and a hash deals them out unevenly."""
+def test_the_cap_is_shared_by_what_each_shard_may_cost(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of the cap add up to it, and each is what its asks have of the worst case: items differ in length, and a
+    hash deals them out unevenly. No question is rendered twice for it."""
     write_pack(home / "tasks" / "p", [item(f"q{n:04}", fields={"question": "가" * 9 ** (n % 4)}) for n in range(11)])
     row = {"price": {"input": 1.0, "output": 2.0, "as_of": "2026-11-01", "source": "made up"}}
-    providers_yaml(home / "providers.yaml", "http://127.0.0.1:1", {"sim-a": row, "sim-b": row})
+    dear = {"price": {"input": 3.0, "output": 1.0, "as_of": "2026-11-01", "source": "made up"}}
+    providers_yaml(home / "providers.yaml", "http://127.0.0.1:1", {"sim-a": row, "sim-b": dear})
     chosen = packs.select("p", home / "tasks")
     models, _ = bench.choose_models("sim-a,sim-b", config.load(home / "providers.yaml"), keys=False)
-    run_plan = bench.make_plan(bench.RunOptions("p"), "r", models, chosen)
-    whole = bench.estimate(run_plan, chosen).cost_usd
-    caps = [bench.cap_of(run_plan, chosen, whole, s) for s in shards.all_of(4)]
-    mine = [bench.estimate(run_plan, chosen, s).cost_usd for s in shards.all_of(4)]
-    assert whole > 0
-    assert sum(caps) == pytest.approx(whole)
-    assert caps == pytest.approx(mine)
+    run_plan = bench.make_plan(bench.RunOptions("p", repeats=3), "r", models, chosen)
+    worst: Counter[shards.Shard] = Counter()
+    rendered: Counter[str] = Counter()
+    real = packs.request
+
+    def request(pack: packs.Pack, it: Item, trial: int, **how: Any) -> Request:
+        rendered[it.id] += 1
+        return real(pack, it, trial, **how)
+
+    for model_id, planned in models.items():
+        for it in chosen[0].active:
+            cost = money.worst_cost(real(chosen[0], it, 0, seed=0), planned.model)
+            for trial in range(3):
+                number = shards.number_of((model_id, "p", it.id, trial), 4)
+                worst[shards.Shard(number, 4)] += cost  # type: ignore[assignment,operator]
+    monkeypatch.setattr(packs, "request", request)
+    caps = {s: bench.cap_of(run_plan, chosen, 7.0, s) for s in shards.all_of(4)}
+    assert set(rendered.values()) == {4}, "once for each shard that asks for its part"
+    assert caps == pytest.approx({s: 7.0 * cost / sum(worst.values()) for s, cost in worst.items()})
+    assert sum(caps.values()) == pytest.approx(7.0)
+    assert sum(worst.values()) == pytest.approx(bench.estimate(run_plan, chosen).cost_usd)
 
 
 # --- the union of journals ---------------------------------------------------------------------------

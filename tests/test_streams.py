@@ -449,7 +449,7 @@ BROKEN: dict[str, tuple[Answer, str]] = {
     "an error event, then a cut": (Answer(pieces=[HALF, sse([{"error": {"code": "rate_limit"}}])], end="cut-chunked"), "rate"),
     "tool calls": (Answer(pieces=[HALF, sse([delta("tool_calls", tool_calls=[{"index": 0}])])]), "invalid"),
     "silence": (Answer(pieces=[HALF, 30.0]), "timeout"),
-    "a web page": (Answer(body="<html>no</html>", headers={"Content-Type": "text/event-stream"}), "invalid"),
+    "a web page": (Answer(body="<html>no</html>", headers={"Content-Type": "text/event-stream"}), "page"),
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ many asks this program lets go on at once."""
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from lmmbench.faults import Load
@@ -61,6 +61,8 @@ class Gate:
     resume_at: float = 0.0
     in_flight: int = 0
     given_up: bool = False
+    final_faults: Counter[str] = field(default_factory=Counter)
+    """How often in a row, all models together, questions failed for good by this kind of fault; an answer ends it."""
     pace: Pace = field(init=False)
     budget: RetryBudget = field(init=False)
     _breaker: Breaker = field(default_factory=Breaker)

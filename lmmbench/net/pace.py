@@ -14,9 +14,11 @@ from lmmbench.faults import Load
 START = 8
 """Asks at once with which a vendor's endpoint begins, where its ceiling is higher."""
 GROWTH = 2
-"""Times the limit after a clean round, until the first cut."""
+"""Times the limit after a clean round, and at most half the way to the limit that was last refused."""
+HOLD = 10
+"""So many clean rounds next to the limit that was last refused, before more is tried."""
 STEP = 20
-"""After a cut, a clean round adds one in so many (at least one)."""
+"""From then on a clean round adds one in so many (at least one)."""
 CUT = 0.8
 """Times the limit after an episode of rate limits."""
 GROWN = "clean round"
@@ -29,9 +31,12 @@ class Pace:
 
     A round is as many clean ends as the limit, while that many were on the wire at once: what nobody used was not tried.
     A failing server (5xx, network) begins the round anew, and cuts nothing. An episode is every rate limit of an ask
-    that was sent before the last cut: it was cut for already. This is TCP's slow start and its threshold (RFC 5681, 3.1)
-    with the gentler numbers of adaptive concurrency limits: doubling always, against a server that takes 20 at once, a
-    third of all sends would be refused.
+    that was sent before the last cut: it was cut for already.
+
+    A clean round doubles the limit. The limit that was last refused is remembered, as TCP does (RFC 5681, 3.1: slow
+    start and its threshold; CUBIC, RFC 9438, stays long near the last loss): no step goes more than half the way to it.
+    Next to it the limit stays for a while, and then goes past it by small steps. Doubling always, against a server that
+    takes 20 at once, a third of all sends would be refused.
     """
 
     ceiling: int
@@ -39,7 +44,9 @@ class Pace:
     fixed: bool = False
     limit: int = field(init=False)
     sent: int = 0
-    _double_to: int = field(init=False)
+    _refused: int = 0
+    """The limit that was last refused, 0 before that."""
+    _held: int = 0
     _cut_at: int = 0
     _clean: int = 0
     _full: bool = False
@@ -47,7 +54,6 @@ class Pace:
     def __post_init__(self) -> None:
         self.start = min(self.start, self.ceiling)
         self.limit = self.start
-        self._double_to = self.ceiling
 
     def begin(self, in_flight: int) -> int:
         """An ask begins, and `in_flight` are on the wire with it. Returns its number, from 1."""
@@ -75,24 +81,36 @@ class Pace:
 
     def resume(self) -> None:
         """The endpoint is back: begin as at the start, but not above what the last cut left."""
-        self.limit, self._clean, self._full = min(self.start, self._double_to), 0, False
+        self.limit = min(self.start, _cut(self._refused) if self._refused else self.ceiling)
+        self._clean, self._full = 0, False
 
     def _limited(self, number: int) -> str:
         self._clean, self._full = 0, False
         if number <= self._cut_at:
             return ""
-        self._cut_at, before = self.sent, self.limit
-        self.limit = self._double_to = max(1, int(self.limit * CUT))
-        return CUT_FOR if self.limit < before else ""
+        self._cut_at, self._refused, self._held = self.sent, self.limit, 0
+        self.limit = _cut(self.limit)
+        return CUT_FOR if self.limit < self._refused else ""
 
     def _round(self) -> str:
         full, before = self._full, self.limit
         self._clean, self._full = 0, False
-        if full and before < self._double_to:
-            self.limit = min(before * GROWTH, self._double_to)
-        elif full:
-            self.limit = min(before + max(1, before // STEP), self.ceiling)
+        if full:
+            self.limit = min(self._next(), self.ceiling)
         return GROWN if self.limit > before else ""
+
+    def _next(self) -> int:
+        """The limit after a clean round."""
+        doubled = self.limit * GROWTH
+        near = min(doubled, (self.limit + self._refused) // 2) if self._refused else doubled
+        if near > self.limit:
+            return near
+        self._held += 1
+        return self.limit + (max(1, self.limit // STEP) if self._held >= HOLD else 0)
+
+
+def _cut(limit: int) -> int:
+    return max(1, int(limit * CUT))
 
 
 RETRY_SHARE = 1.0

@@ -70,16 +70,22 @@ def parse_json(body: bytes) -> Any:
     try:
         return read_json(body)
     except (ValueError, RecursionError):
-        start = body[:80].decode("utf-8", "replace").strip()
+        start = _start(body)
         what = "a web page" if start.startswith("<") else "no valid JSON"
         raise Fault("invalid", f"the reply is {what}: {start[:60]!r}", maybe_billed=True) from None
 
 
+def _start(body: bytes) -> str:
+    return body[:2000].decode("utf-8", "replace").lstrip("\ufeff").lstrip()[:80]
+
+
 def reply_object(status: int, headers: Mapping[str, str], body: bytes, own: Mapping[str, str] = NONE) -> dict[str, Any]:
-    """The JSON object of a reply that may hold an answer. Raises Fault for every other reply: another status, no JSON,
-    no object, an error inside a 200."""
+    """The JSON object of a reply that may hold an answer. Raises Fault for every other reply: another status, a web page,
+    no JSON, no object, an error inside a 200."""
     if status != 200:
         raise http_fault(status, headers, body, own)
+    if (start := _start(body)).startswith("<"):
+        raise Fault("page", f"answers with a web page, not JSON: {start[:60]!r}", maybe_billed=True)
     data = parse_json(body)
     if not isinstance(data, dict) or data.get("error"):
         raise http_fault(status, headers, body, own)
@@ -173,6 +179,8 @@ _STATUS = {
 
 
 def _by_status(status: int) -> str:
+    if status == 511:  # RFC 6585, section 6: log in to the network first
+        return "page"
     if status >= 500:
         return "overload"
     if 300 <= status < 400:
