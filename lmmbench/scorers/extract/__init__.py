@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lmmbench.scorers.extract.asked import ASKED_WRONG, ASKS_WRONG, FIT
 from lmmbench.scorers.extract.clean import HEAD
@@ -21,8 +20,7 @@ EXTRACTOR_VERSION = 2
 Status = Literal["ok", "multi", "none", "refuse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """What was read. `choice` is the 1-based number of the option as shown, and stands only with status ok."""
 
     status: Status
