@@ -11,6 +11,7 @@ import tempfile
 import time
 import timeit
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from sacrebleu.metrics.chrf import CHRF
@@ -139,6 +140,9 @@ def main() -> None:
     for name, answer in SHAPES.items():
         cost = best(lambda answer=answer: extract_choice(answer, OPTIONS), 200)  # type: ignore[misc]
         print(f"read {name:26} {len(answer):4} characters {cost * 1e6:8.1f} µs {1 / cost:10,.0f}/s")
+    for shape in ("A. ", "A\n"):
+        short, long = (best(partial(extract_choice, shape * (n // len(shape)), OPTIONS), 1) for n in (4_000, 16_000))
+        print(f"read 16,000 characters of {shape!r:6} {long * 1e3:8.1f} ms, {long / short:.1f} times 4,000 (linear: 4)")
     cases = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
     cost = best(lambda: [extract_choice(c["raw"], c["options"]) for c in cases], 1) / len(cases)
     print(f"read {'answer_formats.jsonl':26} {len(cases):4} cases      {cost * 1e6:8.1f} µs {1 / cost:10,.0f}/s")

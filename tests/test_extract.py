@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ TEXT_CARRIERS = (
 HOSTILE = (
     "A ", "정답", "정답 ", "정답은 A가 아니라 ", "<", "{", "{\"answer\":", "(", "| 정답 |\n|-|\n", "~~", "\\boxed{",
     "A는 ", "상추 ", "</think>", " ", "가", "아니, ", "① 부추 ② 상추 ③ 시금치 ④ 미나리 ",
+    "A. ", "A\n", "A? ", "1 ",
 )  # fmt: skip
 forms = st.one_of(
     st.tuples(st.sampled_from(LABELS), st.integers(0, 5)).map(lambda pair: (pair[0][pair[1]], pair[1] + 1)),
@@ -130,6 +133,27 @@ def test_a_megabyte_returns(shape: str) -> None:
     """Rule: a megabyte of anything is read in linear time, and repetition alone is not an error."""
     found = extract_choice(shape * (1_000_000 // len(shape)), OPTIONS[:4])
     assert found.status in ("ok", "multi", "none", "refuse")
+
+
+def _steps(answer: str) -> int:
+    """Calls and returns, of Python and of C, while an answer is read."""
+    taken = itertools.count()
+    before = sys.getprofile()
+    sys.setprofile(lambda *_: next(taken))
+    try:
+        extract._decide(answer, OPTIONS[:4])
+    finally:
+        sys.setprofile(before)
+    return next(taken)
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_a_character_costs_a_few_steps_however_many_there_are(shape: str) -> None:
+    """Rule: the steps of reading grow with the answer and no faster: at most 100 a character, whatever else is in it."""
+    extract._decide("A", OPTIONS[:4])  # the rules are loaded with the first answer
+    short, long = (_steps(shape * (size // len(shape))) / size for size in (4_000, 16_000))
+    assert long < max(1.1 * short, 1)
+    assert long < 100
 
 
 def test_the_end_of_a_very_long_answer_counts() -> None:
