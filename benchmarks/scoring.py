@@ -120,6 +120,7 @@ def whole(folder: Path) -> None:
             THOUGHT + ("그래서 저는 B라고 생각합니다." if n % 10 == 0 else end(item))
         ),
         "all are prose": lambda item, n: THOUGHT + f"{n}: 그래서 저는 B라고 생각합니다.",
+        "prose for all the rules": lambda item, n: THOUGHT + f"{n}: 그렇게 보면 B가 가장 알맞습니다.",
     }
     for at, (name, say) in enumerate(mixes.items()):
         cost = journal_to_parquet(folder / str(at), pack, say)

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,45 @@ def test_fast_marker_agrees_with_the_rules(case: dict[str, Any], label: str, end
     answer = case["raw"] + ending.format(label, t=text) + after
     fast = extract._fast(answer, case["options"])
     assert fast is None or fast == extract._decide(answer, case["options"])
+
+
+OPENINGS = (
+    "보기를 하나씩 살펴보겠습니다. ", "주어진 낱말은 방언입니다.\n", "‘정구지’는 채소 이름입니다. ", "제시된 문장을 보면 ", "부추를 뜻하는 말은 ",
+    "첫째 보기부터 보면 ", "아마도 채소의 이름일 것입니다. ", "보기 A를 보면 ", "", "**부추는** 다른 말입니다.\n",
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(OPENINGS),
+    st.one_of(
+        st.sampled_from(CASES).map(lambda case: str(case["raw"])),
+        st.lists(
+            st.sampled_from(
+                ["A는 ", "B가 ", "부추", "상추는 ", "맞습니다. ", "아닙니다. ", "적절합니다.\n", "1. ", "C. ", "나 ", "가깝고 ", "틀리고 ", "뜻이다.\n", "보면 ", "(A) ", "두 번째 ", "와 "]
+            )
+        ).map("".join),
+    ),
+    st.sampled_from(["따라서 {}입니다.", "그래서 저는 {}라고 생각합니다.", "그러므로, **{}**라고 판단합니다", "따라서 저는 {}라고 생각합니다.\n"]),
+    st.sampled_from("ABCDE"),
+    st.one_of(
+        st.just(OPTIONS[:4]), st.lists(st.text("생각저는합니다따라서판단상추", min_size=1, max_size=4), min_size=2, max_size=5)
+    ),
+)  # fmt: skip
+@settings(max_examples=2500, deadline=None)
+def test_fast_statement_agrees_with_the_rules(
+    opening: str, before: str, ending: str, label: str, options: Sequence[str]
+) -> None:
+    """Rule: a text that ends in `그래서 저는 B라고 생각합니다.` is read fast only where the full rules say the same."""
+    answer = f"{opening}{before} {ending.format(label)}"
+    fast = extract._fast(answer, options)
+    assert fast is None or fast == extract._decide(answer, options)
+
+
+def test_a_statement_at_the_end_is_read_fast() -> None:
+    """Rule: of an answer in plain prose only the end is read, where nothing before it can outrank it."""
+    said = "보기를 하나씩 검토해 보겠습니다.\n1. **부추**: 경상도의 말입니다.\n2. **상추**: 뜻이 같습니다.\n"
+    assert extract._fast(said + "그래서 저는 B라고 생각합니다.", OPTIONS[:4]) == Extraction("ok", 2, "statement")
+    assert extract._fast(said + "정답은 A가 아닙니다. 그래서 저는 B라고 생각합니다.", OPTIONS[:4]) is None
 
 
 WRONG_ONE = "다음 중 뜻풀이로 옳지 않은 것은?"
