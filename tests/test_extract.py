@@ -220,6 +220,21 @@ def test_fast_statement_agrees_with_the_rules(
     assert fast is None or fast == extract._decide(answer, options)
 
 
+@pytest.mark.parametrize(
+    ("opening", "options"),
+    [
+        ("그냥 상추로 하겠습니다.", OPTIONS[:4]), ("둘째 보기입니다.", OPTIONS[:4]), ("푸른 상추.", ("푸른 상추", "부추", "미나리")),
+        ("채소의 이름입니다.", ("B라고 생각합니다", "부추", "미나리")), ("보기의 답은 A입니다.", OPTIONS[:4]),
+        ("채소의 이름입니다. 다시 보니 A입니다.", OPTIONS[:4]), ("채소의 이름 " + unicodedata.normalize("NFD", "답은 A입니다."), OPTIONS[:4]),
+    ],
+)  # fmt: skip
+def test_what_outranks_a_statement_keeps_it_from_being_read_fast(opening: str, options: Sequence[str]) -> None:
+    """Rule: an answer that opens with an option, or says one more firmly before its end, is for the full rules."""
+    answer = f"{opening}\n잎을 먹는 채소라는 뜻으로 쓰입니다.\n그래서 저는 B라고 생각합니다."
+    assert extract._fast(answer, options) is None
+    assert extract_choice(answer, options) != Extraction("ok", 2, "statement")
+
+
 def test_a_statement_at_the_end_is_read_fast() -> None:
     """Rule: of an answer in plain prose only the end is read, where nothing before it can outrank it."""
     said = "보기를 하나씩 검토해 보겠습니다.\n1. **부추**: 경상도의 말입니다.\n2. **상추**: 뜻이 같습니다.\n"
