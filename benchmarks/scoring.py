@@ -11,6 +11,7 @@ import tempfile
 import time
 import timeit
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from sacrebleu.metrics.chrf import CHRF
@@ -119,6 +120,7 @@ def whole(folder: Path) -> None:
             THOUGHT + ("그래서 저는 B라고 생각합니다." if n % 10 == 0 else end(item))
         ),
         "all are prose": lambda item, n: THOUGHT + f"{n}: 그래서 저는 B라고 생각합니다.",
+        "prose for all the rules": lambda item, n: THOUGHT + f"{n}: 그렇게 보면 B가 가장 알맞습니다.",
     }
     for at, (name, say) in enumerate(mixes.items()):
         cost = journal_to_parquet(folder / str(at), pack, say)
@@ -139,6 +141,9 @@ def main() -> None:
     for name, answer in SHAPES.items():
         cost = best(lambda answer=answer: extract_choice(answer, OPTIONS), 200)  # type: ignore[misc]
         print(f"read {name:26} {len(answer):4} characters {cost * 1e6:8.1f} µs {1 / cost:10,.0f}/s")
+    for shape in ("A. ", "A\n"):
+        short, long = (best(partial(extract_choice, shape * (n // len(shape)), OPTIONS), 1) for n in (4_000, 16_000))
+        print(f"read 16,000 characters of {shape!r:6} {long * 1e3:8.1f} ms, {long / short:.1f} times 4,000 (linear: 4)")
     cases = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
     cost = best(lambda: [extract_choice(c["raw"], c["options"]) for c in cases], 1) / len(cases)
     print(f"read {'answer_formats.jsonl':26} {len(cases):4} cases      {cost * 1e6:8.1f} µs {1 / cost:10,.0f}/s")

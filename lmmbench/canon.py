@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,20 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def read_json(data: bytes) -> Any:
+def read_json(data: bytes | str) -> Any:
     """What json.loads gives, in half of its time: pydantic's reader, and json's own for what only that one takes (a lone
     surrogate, deep nesting, UTF-16). Raises ValueError, RecursionError."""
-    import pydantic_core
-
     try:
-        return pydantic_core.from_json(data, cache_strings="keys")
+        return _quick_reader()(data)
     except ValueError:
         return json.loads(data)
+
+
+@cache
+def _quick_reader() -> Callable[[bytes | str], Any]:
+    from pydantic_core import from_json
+
+    return partial(from_json, cache_strings="keys")
 
 
 def sha256(data: bytes | str) -> str:

@@ -151,7 +151,10 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
     pa.array would import pandas, for longer than all our columns take, to ask whether a list is one of its own."""
     import pyarrow as pa
 
-    known = _bits([v is not None for v in values]) if None in values else None
+    absent = values.count(None)
+    if absent == len(values):
+        return pa.nulls(len(values), kind)
+    known = _bits([v is not None for v in values]) if absent else None
     if pa.types.is_string(kind):
         if len(values) > 1 and values.count(values[0]) == len(values):
             return pa.repeat(_column(values[:1], kind)[0], len(values))
@@ -274,13 +277,14 @@ def read_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[dict
 
 
 def _values(column: Any) -> list[Any]:
-    """A column as a list. A list of texts is cut from all its texts: pyarrow makes an object of each list, for long."""
+    """A column as a list, tuples where it holds lists of texts. They are cut from all its texts: pyarrow makes an object
+    of each list, for long."""
     import pyarrow as pa
 
     if not pa.types.is_list(column.type):
         return column.to_pylist()  # type: ignore[no-any-return]
     texts, ends = iter(column.flatten().to_pylist()), column.offsets.to_pylist()
-    return [list(islice(texts, b - a)) for a, b in pairwise(ends)]
+    return [tuple(islice(texts, b - a)) for a, b in pairwise(ends)]
 
 
 def _source(path: Path) -> Any:

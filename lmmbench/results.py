@@ -197,10 +197,10 @@ def _read_items(path: Path) -> Iterator[Item]:
         ):
             if (provenance.claim, provenance.attestation) != (claim, attestation):
                 provenance = Provenance("", "", claim or "", (), attestation)
+            parameters = {} if params == "{}" else read_json(params)
             yield Item(
-                id=item_id, stratum=stratum, type=kind, cluster_id=cluster, fields=read_json(fields.encode()), options=tuple(options),
-                targets=tuple(targets), params=read_json(params.encode()) if params != "{}" else {}, tags=tuple(tags), provenance=provenance,
-            )  # fmt: skip
+                item_id, stratum, kind, cluster, read_json(fields), targets, provenance, options, parameters, (), tags
+            )
 
 
 def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
@@ -234,8 +234,7 @@ FAILED, ANSWERED = 1, 3
 """From where in STATUSES a failure decides, and from where an answer, which is never asked for again."""
 
 
-def _rank(status: int) -> int:
-    return (status >= FAILED) + (status >= ANSWERED)
+_RANKS = [(status >= FAILED) + (status >= ANSWERED) for status in range(len(STATUSES))]
 
 
 @dataclass(slots=True)
@@ -370,7 +369,7 @@ def union(plan: Plan, paths: Sequence[Path]) -> Index:
     for path in paths:
         found.journals[path] = len(found.journals)
         for offset, line in journals.lines(path):
-            if (record := journals.parse(line)) is None:
+            if (record := journals.parse(line, texts=False)) is None:
                 found.damaged.append(f"{path.name} at byte {offset}")
             elif len(paths) == 1 or record["t"] == "mark" or _is_new(line, seen):
                 note(found, plan, path, offset, record)
@@ -466,7 +465,7 @@ def _note_ask(found: Index, plan: Plan, path: Path, offset: int, record: Record)
     if record["t"] == "done":
         _note_answer(found, record)
     status, when = _status(path, record), _seconds(record)
-    more = _rank(status) - _rank(told.status[at])
+    more = _RANKS[status] - _RANKS[told.status[at]]
     if more > 0 or (more == 0 and _takes_over(status, when, told.at[at])):
         told.status[at], told.at[at], told.journal[at], told.offset[at] = status, when, found.journals[path], offset
 
@@ -523,9 +522,10 @@ def _count_cost(found: Index, worst: float, record: Record, cost: float | None) 
 
 
 def _count_tokens(found: Index, usage: Usage) -> None:
-    for name, count in (("input", usage.input), ("output", usage.output)):
-        if count is not None:
-            found.tokens[name] += count
+    if usage.input is not None:
+        found.tokens["input"] += usage.input
+    if usage.output is not None:
+        found.tokens["output"] += usage.output
 
 
 def _usage(record: Record) -> Usage:

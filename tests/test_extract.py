@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,7 @@ TEXT_CARRIERS = (
 HOSTILE = (
     "A ", "정답", "정답 ", "정답은 A가 아니라 ", "<", "{", "{\"answer\":", "(", "| 정답 |\n|-|\n", "~~", "\\boxed{",
     "A는 ", "상추 ", "</think>", " ", "가", "아니, ", "① 부추 ② 상추 ③ 시금치 ④ 미나리 ",
+    "A. ", "A\n", "A? ", "1 ",
 )  # fmt: skip
 forms = st.one_of(
     st.tuples(st.sampled_from(LABELS), st.integers(0, 5)).map(lambda pair: (pair[0][pair[1]], pair[1] + 1)),
@@ -132,6 +136,27 @@ def test_a_megabyte_returns(shape: str) -> None:
     assert found.status in ("ok", "multi", "none", "refuse")
 
 
+def _steps(answer: str) -> int:
+    """Calls and returns, of Python and of C, while an answer is read."""
+    taken = itertools.count()
+    before = sys.getprofile()
+    sys.setprofile(lambda *_: next(taken))
+    try:
+        extract._decide(answer, OPTIONS[:4])
+    finally:
+        sys.setprofile(before)
+    return next(taken)
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_a_character_costs_a_few_steps_however_many_there_are(shape: str) -> None:
+    """Rule: the steps of reading grow with the answer and no faster: at most 100 a character, whatever else is in it."""
+    extract._decide("A", OPTIONS[:4])  # the rules are loaded with the first answer
+    short, long = (_steps(shape * (size // len(shape))) / size for size in (4_000, 16_000))
+    assert long < max(1.1 * short, 1)
+    assert long < 100
+
+
 def test_the_end_of_a_very_long_answer_counts() -> None:
     """Rule: of a very long answer the head and the tail are read; the answer usually stands in the tail."""
     assert _outcome(extract_choice("이 채소는 제주에서 부른다. " * 50_000 + "\n정답: C", OPTIONS)) == 3
@@ -161,6 +186,60 @@ def test_fast_marker_agrees_with_the_rules(case: dict[str, Any], label: str, end
     answer = case["raw"] + ending.format(label, t=text) + after
     fast = extract._fast(answer, case["options"])
     assert fast is None or fast == extract._decide(answer, case["options"])
+
+
+OPENINGS = (
+    "보기를 하나씩 살펴보겠습니다. ", "주어진 낱말은 방언입니다.\n", "‘정구지’는 채소 이름입니다. ", "제시된 문장을 보면 ", "부추를 뜻하는 말은 ",
+    "첫째 보기부터 보면 ", "아마도 채소의 이름일 것입니다. ", "보기 A를 보면 ", "", "**부추는** 다른 말입니다.\n",
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(OPENINGS),
+    st.one_of(
+        st.sampled_from(CASES).map(lambda case: str(case["raw"])),
+        st.lists(
+            st.sampled_from(
+                ["A는 ", "B가 ", "부추", "상추는 ", "맞습니다. ", "아닙니다. ", "적절합니다.\n", "1. ", "C. ", "나 ", "가깝고 ", "틀리고 ", "뜻이다.\n", "보면 ", "(A) ", "두 번째 ", "와 "]
+            )
+        ).map("".join),
+    ),
+    st.sampled_from(["따라서 {}입니다.", "그래서 저는 {}라고 생각합니다.", "그러므로, **{}**라고 판단합니다", "따라서 저는 {}라고 생각합니다.\n"]),
+    st.sampled_from("ABCDE"),
+    st.one_of(
+        st.just(OPTIONS[:4]), st.lists(st.text("생각저는합니다따라서판단상추", min_size=1, max_size=4), min_size=2, max_size=5)
+    ),
+)  # fmt: skip
+@settings(max_examples=2500, deadline=None)
+def test_fast_statement_agrees_with_the_rules(
+    opening: str, before: str, ending: str, label: str, options: Sequence[str]
+) -> None:
+    """Rule: a text that ends in `그래서 저는 B라고 생각합니다.` is read fast only where the full rules say the same."""
+    answer = f"{opening}{before} {ending.format(label)}"
+    fast = extract._fast(answer, options)
+    assert fast is None or fast == extract._decide(answer, options)
+
+
+@pytest.mark.parametrize(
+    ("opening", "options"),
+    [
+        ("그냥 상추로 하겠습니다.", OPTIONS[:4]), ("둘째 보기입니다.", OPTIONS[:4]), ("푸른 상추.", ("푸른 상추", "부추", "미나리")),
+        ("채소의 이름입니다.", ("B라고 생각합니다", "부추", "미나리")), ("보기의 답은 A입니다.", OPTIONS[:4]),
+        ("채소의 이름입니다. 다시 보니 A입니다.", OPTIONS[:4]), ("채소의 이름 " + unicodedata.normalize("NFD", "답은 A입니다."), OPTIONS[:4]),
+    ],
+)  # fmt: skip
+def test_what_outranks_a_statement_keeps_it_from_being_read_fast(opening: str, options: Sequence[str]) -> None:
+    """Rule: an answer that opens with an option, or says one more firmly before its end, is for the full rules."""
+    answer = f"{opening}\n잎을 먹는 채소라는 뜻으로 쓰입니다.\n그래서 저는 B라고 생각합니다."
+    assert extract._fast(answer, options) is None
+    assert extract_choice(answer, options) != Extraction("ok", 2, "statement")
+
+
+def test_a_statement_at_the_end_is_read_fast() -> None:
+    """Rule: of an answer in plain prose only the end is read, where nothing before it can outrank it."""
+    said = "보기를 하나씩 검토해 보겠습니다.\n1. **부추**: 경상도의 말입니다.\n2. **상추**: 뜻이 같습니다.\n"
+    assert extract._fast(said + "그래서 저는 B라고 생각합니다.", OPTIONS[:4]) == Extraction("ok", 2, "statement")
+    assert extract._fast(said + "정답은 A가 아닙니다. 그래서 저는 B라고 생각합니다.", OPTIONS[:4]) is None
 
 
 WRONG_ONE = "다음 중 뜻풀이로 옳지 않은 것은?"

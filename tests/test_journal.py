@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from lmmbench import journal
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Record, Writer
+from lmmbench.runner import _done
+from lmmbench.types import Item, Provenance, Reply, Request
 from tests.kit import clean_env, journal_of, lmmbench, manifest_of, providers_yaml, rows_of, write_pack
 
 TEXT = st.text(st.characters() | st.sampled_from('\u2028\u2029\u0085\x00\x1f"\\\n\r\ud800\udfff한ㅋ🙂'), max_size=12)
@@ -89,6 +91,32 @@ def test_a_part_of_a_line_is_no_record(record: Record, data: st.DataObject) -> N
 def test_what_is_no_record_is_none(line: bytes) -> None:
     """A line without a checksum, or that is no object with a key of its own, is no record."""
     assert journal.parse(line) is None
+
+
+ASKED = Request(
+    "p", Item("i", "s", "t", "c", {}, ("1",), Provenance("", "", "", (), "recall")), 0, "", "", (2, 1), 8, 0
+)
+NASTY = st.lists(
+    TEXT | st.sampled_from((',"answer":', ',"finish":"', '"', "\\", ',"reasoning":null,"finish":"x"'))
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(NASTY, NASTY | st.none(), NASTY, st.dictionaries(TEXT | st.just("finish"), NASTY, max_size=2))
+def test_an_index_reads_all_but_the_texts(answer: str, reasoning: str | None, word: str, sent: dict[str, str]) -> None:
+    """Without its texts an answer's record is the same but for `answer` and `reasoning`, whatever is said in it."""
+    line = journal.line_of(_done({"item": "i"}, ASKED, Reply(answer, "unknown", word, reasoning, sent=sent)))
+    whole = journal.parse(line)
+    assert whole is not None
+    assert journal.parse(line, texts=False) == {k: v for k, v in whole.items() if k not in ("answer", "reasoning")}
+
+
+@settings(deadline=None)
+@given(RECORDS, st.sampled_from(("intent", "fail", "mark")))
+def test_other_records_are_read_whole(record: Record, kind: str) -> None:
+    """Only answers have texts that an index leaves out."""
+    line = journal.line_of(record | {"t": kind, "told": {"x": 0, "answer": 1, "finish": 2}})
+    assert journal.parse(line, texts=False) == journal.parse(line) is not None
 
 
 # --- a file ------------------------------------------------------------------------------------------

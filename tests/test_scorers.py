@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 from lmmbench import packs, scorers
 from lmmbench.check import check_pack
-from lmmbench.scorers import Grade, chrf, dialect, exact, facts, numbers, overlap, summary, text
+from lmmbench.scorers import Grade, chrf, dialect, exact, facts, grams, numbers, overlap, summary, text
 from lmmbench.types import Item, Provenance
 from tests import kit
 from tests.fake_server import FakeServer
@@ -437,6 +437,30 @@ def test_chrf_plus_plus_and_bleu_are_sacrebleus_own(answer: str, references: lis
     assert chrf.chrf(answer, references, 2) == min(
         1.0, CHRF(word_order=2).sentence_score(answer, references).score / 100
     )
+
+
+REPEATING = st.one_of(
+    st.text("가나 ", max_size=60), st.text("ab.( \n", max_size=40), st.text("\0\ud800\U0010ffff 가", max_size=20)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(REPEATING, st.lists(REPEATING.filter(str.strip), min_size=1, max_size=3), st.sampled_from((0, 2)))
+def test_chrf_is_sacrebleus_own_where_n_grams_repeat(answer: str, references: list[str], word_order: int) -> None:
+    """The same number to the last digit of texts that repeat themselves, of the first and the last code point, and of
+    texts shorter than the longest n-gram."""
+    expected = CHRF(word_order=word_order).sentence_score(answer, references).score / 100
+    assert chrf.chrf(answer, references, word_order) == min(1.0, expected)
+
+
+@given(*[st.lists(st.one_of(st.integers(0, 3), st.sampled_from((0, 2**21 - 2))), max_size=30)] * 2)
+def test_shared_n_grams_are_what_counters_share(a: list[int], b: list[int]) -> None:
+    """Of each order as many n-grams are shared as the multisets of both sides have in common; the largest token is one."""
+
+    def grams_of(tokens: list[int], n: int) -> Counter[tuple[int, ...]]:
+        return Counter(tuple(tokens[at : at + n]) for at in range(len(tokens) - n + 1))
+
+    assert grams.shared(a, b) == [(grams_of(a, n) & grams_of(b, n)).total() for n in range(1, grams.ORDER + 1)]
 
 
 def test_bleus_signature_is_sacrebleus_own() -> None:

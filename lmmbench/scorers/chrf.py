@@ -6,15 +6,23 @@ n-grams mislead; chrF++ is for text into English.
 from __future__ import annotations
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from lmmbench.faults import UsageError
-from lmmbench.scorers import Grade, GradeFunction, Scorer
+from lmmbench.scorers import Grade, GradeFunction, Scorer, grams
 from lmmbench.scorers.facts import share_found
 from lmmbench.scorers.text import clean, hangul_share
 from lmmbench.types import Item
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Tokens = NDArray[np.uint32] | list[int]
 
 VERSION = 2
 """Of all that is here and its gates and key terms: 2 finds them in full-width forms too."""
@@ -41,15 +49,33 @@ def _bleu(tokenizer: str) -> Any:
         raise UsageError(f"BLEU with {tokenizer} needs: pip install 'sacrebleu[ko]' ({e.__class__.__name__})") from e
 
 
-def _best(metric: Any, text: str, references: Sequence[str]) -> float:
-    refs = [unicodedata.normalize("NFC", r) for r in references]
-    score = float(metric.sentence_score(unicodedata.normalize("NFC", text), refs).score) / 100
-    return min(1.0, score)  # BLEU of a text with itself is a rounding error above 100
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def chrf(text: str, references: Sequence[str], word_order: int = 0) -> float:
-    """Sentence chrF in 0…1 against the best of the references, both in NFC; chrF++ with `word_order` 2."""
-    return _best(_chrf(word_order), text, references)
+    """Sentence chrF in 0…1 against the best of the references, both in NFC; chrF++ with `word_order` 2. The n-grams are
+    counted by `grams`, four times as fast; what follows from the counts is sacrebleu's own."""
+    metric = _chrf(word_order)
+    scores = (metric._compute_f_score(_statistics(metric, _nfc(text), _nfc(reference))) for reference in references)
+    return min(1.0, float(max(scores)) / 100)
+
+
+def _statistics(metric: Any, text: str, reference: str) -> list[int]:
+    """For each order how many n-grams the text has, the reference has, and both have: of characters, then of words."""
+    counted = _counted(grams.codes(text), grams.codes(reference), metric.char_order)
+    if not metric.word_order:
+        return counted
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    said, wanted = ([numbers[word] for word in metric._remove_punctuation(side)] for side in (text, reference))
+    return counted + _counted(said, wanted, metric.word_order)
+
+
+def _counted(a: Tokens, b: Tokens, orders: int) -> list[int]:
+    """Where the reference has no n-gram of an order, sacrebleu counts none of the text's."""
+    shared = grams.shared(a, b)
+    counts = ((max(0, len(a) - n), max(0, len(b) - n), shared[n]) for n in range(orders))
+    return [part for ours, theirs, both in counts for part in (ours if theirs else 0, theirs, both)]
 
 
 def bleu(text: str, references: Sequence[str], tokenizer: str = "char") -> float:
@@ -57,7 +83,8 @@ def bleu(text: str, references: Sequence[str], tokenizer: str = "char") -> float
 
     Raises UsageError for a tokenizer that is not known or not installed.
     """
-    return _best(_bleu(tokenizer), text, references)
+    found = _bleu(tokenizer).sentence_score(_nfc(text), list(map(_nfc, references)))
+    return min(1.0, float(found.score) / 100)  # BLEU of a text with itself is a rounding error above 100
 
 
 def chrf_id(name: str, word_order: int) -> str:

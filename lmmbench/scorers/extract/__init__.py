@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lmmbench.scorers.extract.asked import ASKED_WRONG, ASKS_WRONG, FIT
 from lmmbench.scorers.extract.clean import HEAD
@@ -21,8 +20,7 @@ EXTRACTOR_VERSION = 2
 Status = Literal["ok", "multi", "none", "refuse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """What was read. `choice` is the 1-based number of the option as shown, and stands only with status ok."""
 
     status: Status
@@ -32,13 +30,15 @@ class Extraction:
 
 def _fast(answer: str, options: Sequence[str]) -> Extraction | None:
     """The commonest answers by one anchored pattern, only where no option's text could be part of such an answer."""
-    match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_marker(answer)
+    match = _FAST.fullmatch(answer) if len(answer) < 32 else _fast_marker(answer) or _fast_statement(answer, options)
     if not match or not all(map(_FAST_OPTION.search, options)) or _CONJOINING.search("".join(options)):
         return None
     label = match["label"]
     number = int(label) if label.isdecimal() else ord(label) - ord("A") + 1
     if number > len(options) or (match["text"] and match["text"] != options[number - 1]):
         return None
+    if match.re is _FAST_STATEMENT:
+        return Extraction("ok", number, "statement")
     rule = "final-marker" if match["final"] else "marker" if match["marker"] else "bare-label"
     return Extraction("ok", number, rule)
 
@@ -53,6 +53,28 @@ def _fast_marker(answer: str) -> re.Match[str] | None:
     return None if match is None or _CLAIMS_AGAIN.search(answer, match.end()) else match
 
 
+def _fast_statement(answer: str, options: Sequence[str]) -> re.Match[str] | None:
+    """`그래서 저는 B라고 생각합니다.` at the end, where no markup is in the text, no word before it could be a claim that
+    outranks it, and the answer does not open with an option."""
+    match = _FAST_STATEMENT.search(answer, max(0, len(answer) - 64))
+    if (
+        match is None
+        or len(answer) > HEAD
+        or _OVERRULES.search(answer)
+        or _CLAIMS_AGAIN.search(answer, 0, match.start())
+    ):
+        return None
+    opening = _OPENING.match(answer)
+    if opening is None or opening["first"] in "".join(options) or not all(map(_STATED_OPTION.search, options)):
+        return None
+    from lmmbench.scorers.extract.words import LABEL, LEAD
+
+    at = opening.start("first")
+    lead = LEAD.match(answer, at)
+    named = LABEL.match(answer, at) or (lead and lead.end() > at) or _CONJOINING.search(answer)
+    return None if named else match
+
+
 _FAST = re.compile(
     r"(?:(?P<final>최종 )?(?P<marker>정답|답)(?: ?: ?|은 | ))?\(?(?P<label>[A-J]|10|[1-9])(?:\)|번)?(?P<text>)(?:입니다)?\.?\n?"
 )
@@ -60,6 +82,10 @@ _FAST_MARKER = re.compile(
     r"(?<![^\s*])(?<![^\s*]\*)(?<![^\s*]\*\*)(?<![^\s*]\*\*\*)(?P<final>)(?P<marker>정답)(?:\*{0,2}: ?|은 )\*{0,2}(?P<label>[A-J])(?:\. (?P<text>[가-힣]{1,20}))?\*{0,2}"
     r"(?:(?<=[A-J가-힣*])입니다)?\.?\*{0,2}(?=\s*\n|\s*\Z)"
 )
+_FAST_STATEMENT = re.compile(
+    r"(?<!\S)(?:따라서|그러므로|그래서),? (?:저는 )?\*{0,2}(?P<label>[A-J])(?P<text>)\*{0,2}(?:이?라고 (?:생각|판단)합니다|입니다)\.?\*{0,2}\s*\Z"
+)
+_OPENING = re.compile(r"[\s*'\"‘“]*(?P<first>[가-힣])[가-힣]+ [가-힣]{2}")
 # every branch begins with a plain letter, and so the search looks for these letters only
 _OVERRULES = re.compile(r"<|>|\[|\]|\{|\}|\||\\|◁|▷|~|최종|결론|f(?i:inal)|F(?i:inal)")
 _NO_MORE = re.compile(r"\s*정답: ?[A-J]\.?", re.IGNORECASE)
@@ -68,6 +94,7 @@ _CLAIMS_AGAIN = re.compile(
     rf"|{FIT} "
 )
 _FAST_OPTION = re.compile(r"[가-힣](?<![최종정답은번입니다])|[K-Zk-z]")
+_STATED_OPTION = re.compile(r"[가-힣](?<![따라서그러므로래저는이고생각판단합니다입])|[K-Zk-z]")
 _CONJOINING = re.compile(r"[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 
 

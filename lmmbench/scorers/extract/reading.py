@@ -14,6 +14,7 @@ from lmmbench.scorers.extract.verdicts import judge
 
 _LINE_END = re.compile(r"[\n.!?](?:(?<=\n)\n*|(?<=[가-힣][다요까죠네음임유여][.!?])[.!?]*\s+)")
 """Line breaks, and the end of a closed Korean sentence. It begins with plain characters, so that the search is quick."""
+_STOP = re.compile(r"[\n.!?](?:(?<!\.)|(?<!\.\.)(?=\s|$))")
 _LIST_END = re.compile(r"[ ).\]|,]*(?:$|\n|(?:최종 )?정답|답|answer|중|[(]?[1Aㄱ가][).])", re.IGNORECASE)
 TRIVIAL = re.compile(r"[\s,;/|·•().*\[\]>-]*")
 
@@ -34,6 +35,13 @@ class Reading:
     @cached_property
     def starts(self) -> list[int]:
         return [group.start for group in self.groups]
+
+    @cached_property
+    def stops(self) -> list[int]:
+        """Where sentences end, the whole text last; the full stop of `B.` ends nothing."""
+        named = {group.end for group in self.groups}
+        stops = [stop.start() for stop in _STOP.finditer(self.text)]
+        return [*(at for at in stops if at not in named or not self.text[at + 1 : at + 3].strip()), len(self.text)]
 
     @cached_property
     def lines(self) -> list[tuple[int, int]]:

@@ -108,13 +108,13 @@ CORRECTION = _compiled(
     r"잠깐|잠시만|정정|수정|사실은?|실은|실제로|오히려|\b(?:actually|wait|correction|on second thought|sorry|reconsider)\b",
 )
 CORRECTED_BEFORE = re.compile(
-    r"(?:다시 [가-힣 ]{1,14}|(?:^|(?<=[\s.…,!]))(?:아니[다요]?|아뇨|아냐|아|앗)[,.!…]+|(?<=[.…,!?])\s?아니|(?:잠깐|잠시)(?:만요?)?|정정[가-힣]{0,6}|수정[가-힣]{0,6}|"
+    r"(?=[다아앗잠정수사실오\sawncos])(?:다시 [가-힣 ]{1,14}|(?:^|(?<=[\s.…,!]))(?:아니[다요]?|아뇨|아냐|아|앗)[,.!…]+|(?<=[.…,!?])\s?아니|(?:잠깐|잠시)(?:만요?)?|정정[가-힣]{0,6}|수정[가-힣]{0,6}|"
     r"\b(?:actually|wait|no|correction|on second thought|sorry)|사실은?|실은|오히려)[\s,.:!…)-]*"
     r"(?:it is |its |it should be |it must be )?$",
     re.IGNORECASE,
 )
 SO_BEFORE = re.compile(
-    r"(?:따라서|그러므로|그래서|그러니|결국|즉|고로|결과적으로|therefore|thus|so|hence|but|→|=>|;|으?므로|니까|때문에"
+    r"(?=[따그결즉고→=;으므니때tshbicmr])(?:따라서|그러므로|그래서|그러니|결국|즉|고로|결과적으로|therefore|thus|so|hence|but|→|=>|;|으?므로|니까|때문에"
     r"|\b(?:its|it is|that is|(?:it|this|that) (?:should|must|would|could|has to) be|corresponds to|matches|refers to)(?: option| choice)?)[\s,:]*$",
     re.IGNORECASE,
 )
@@ -156,8 +156,11 @@ _COUNTERS = (
 )
 _LEFT = r"(?:(?<![A-Za-z0-9가-힣])|(?<=답은)|(?<=답이)|(?<=정답)|(?<=\b답)|(?<=\b제)|(?<=것은)|(?<=보기)|(?<=선택지)|(?<=옵션))"
 _FIRST = r"(?=[(\[1-9ㄱ-ㅎ보선옵항제첫두세네다여일아열둘셋넷마이삼사오육칠팔구십가나라바자차A-JLNOST])"
+_HERE = r"(?:(?=[(\[])|(?<![가-힣A-Za-z])|(?<=[은이답제기지션]))"
+"""Where a label, its noun or its bracket can begin: what `_LEFT` and the noun allow, told by one character. A matter of
+speed: most syllables of `_FIRST` stand within a word."""
 LABEL = re.compile(
-    _FIRST + rf"(?P<noun>(?<![가-힣A-Za-z])(?:{NOUN})\s{{0,2}}#?|\b제(?=\d))?(?P<open>[(\[]\s?)?(?:"
+    _FIRST + _HERE + rf"(?P<noun>(?<![가-힣A-Za-z])(?:{NOUN})\s{{0,2}}#?|\b제(?=\d))?(?P<open>[(\[]\s?)?(?:"
     rf"{_LEFT}(?:(?P<latin>(?<![&°+])(?<![A-Za-z0-9]-)(?<![Nn]/)(?<!비타민)(?<!비타민 )(?<!itamin )(?<!간염 )"
     r"[A-Ja-j](?![A-Za-z0-9+#%°&]|[-.~–][A-Za-z0-9]))"
     rf"|(?P<ordinal>(?:(?:첫|{'|'.join(NATIVE[1:])})\s?번째|{'|'.join(w for w in ORDINALS if w[-1] == '째')}"
@@ -230,5 +233,9 @@ _ENGLISH_REFUSAL = (
     r"|comply|fulfill|view|see|hear|identify|choose|respond|say|know|discuss|select|pick)|(?:dont|do not) (?:really )?know|not sure|refuse to|answer is not (?:listed|given|among|here|provided)"
     r"|none of (?:the|these)|no (?:correct |right |valid )?(?:answer|option)|(?:must|have to) decline|(?:insufficient|not enough) (?:information|context)|as an ai\b"
 )
-REFUSAL = _compiled(_ABLE, _SENSES, _KNOWS, _NONE_IS, "죄송|유감스럽게도|정보가 (?:부족|충분하지)", _ENGLISH_REFUSAL)
+REFUSAL = re.compile(
+    r"(?=[답대응판선특확도제알고풀설언구결추파식정볼들열접인읽재이사그음소잘모몰맞옳적해보죄유acdhimnrsuw])"  # what one can begin with
+    rf"(?:{_ABLE}|{_SENSES}|{_KNOWS}|{_NONE_IS}|죄송|유감스럽게도|정보가 (?:부족|충분하지)|{_ENGLISH_REFUSAL})",
+    re.IGNORECASE,
+)
 """A refusal in prose. What is outweighed in the same breath (`모르겠지만 …`) is none."""
