@@ -1,6 +1,7 @@
 """What tests share: small packs, providers.yaml for a fake server, the command line as a subprocess, a run's files.
 
-Importing this module takes keys, proxies and lmmbench's own variables out of this process's environment.
+Importing this module takes keys, proxies and lmmbench's own variables out of this process's environment, and says there
+how wide a table is and how threads wait.
 """
 
 from __future__ import annotations
@@ -168,12 +169,15 @@ def _foreign(variable: str) -> bool:
 
 for _name in [name for name in os.environ if _foreign(name)]:
     del os.environ[_name]
+os.environ["COLUMNS"] = "120"  # tables are as wide as on no terminal, whatever this shell, or pytest-xdist, says
+# threads of llama.cpp (through OpenMP) that wait for each other sleep: spinning, they take all cores from the other tests
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def clean_env(**more: str) -> dict[str, str]:
     """This process's environment, which knows no key and no proxy, with `more`."""
     kept = {k: v for k, v in os.environ.items() if not _foreign(k)}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "120"} | more
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | more
 
 
 def start(

@@ -155,7 +155,7 @@ def afflicted(home: Path, line: Line) -> Iterator[tuple[Ran, FakeServer]]:
     with FakeServer(script) as server:
         rows = {m: {"endpoint": api} for m, api in DIALECTS.items()}
         endpoints = {api: {"api": api} for api in DIALECTS.values()}
-        timeout_s = 0.4 if line.kind == "timeout" else 20.0
+        timeout_s = 1.0 if line.kind == "timeout" else 20.0
         providers_yaml(home / "providers.yaml", server.url, rows, endpoints, concurrency=1, timeout_s=timeout_s)
         yield run_here(home, deadline_s=30, backoff_s=0.001), server
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cache
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -35,11 +36,16 @@ from tests.kit import ROOT, providers_yaml, rows_of, run_here
 
 TASKS = ROOT / "tasks"
 SEEN, BLIND = packs.load(TASKS / build.PACK), packs.load(TASKS / build.BLIND)
-DRAWN = {scene.id: build.paint(scene, fonts.opener(fonts.subset_files())) for scene in build.SCENES}
 PINNED = "pillow==13.0.0"
 """The build whose bytes the committed pictures are; another FreeType or zlib may round otherwise."""
 
 scenes = pytest.mark.parametrize("scene", build.SCENES, ids=lambda s: str(s.id))
+
+
+@cache
+def drawn() -> dict[str, build.Picture]:
+    """Every picture of the pack by the id of its item, drawn once."""
+    return {scene.id: build.paint(scene, fonts.opener(fonts.subset_files())) for scene in build.SCENES}
 
 
 def committed(scene: Scene) -> bytes:
@@ -54,8 +60,8 @@ def test_the_program_draws_the_committed_picture(scene: Scene) -> None:
     """The same program and fonts give the same bytes; with another build of Pillow, what a reader sees is the same."""
     here = (platform.system(), platform.machine(), f"pillow=={version('pillow')}")
     if here == ("Linux", "x86_64", PINNED):
-        assert DRAWN[scene.id].data == committed(scene)
-    ours, theirs = (Image.open(io.BytesIO(d)).convert("L") for d in (DRAWN[scene.id].data, committed(scene)))
+        assert drawn()[scene.id].data == committed(scene)
+    ours, theirs = (Image.open(io.BytesIO(d)).convert("L") for d in (drawn()[scene.id].data, committed(scene)))
     assert ImageStat.Stat(ImageChops.difference(ours, theirs)).mean[0] < 2
 
 
@@ -87,7 +93,7 @@ def test_the_pack_holds_its_pictures_and_no_others() -> None:
 
 def test_every_glyph_has_an_outline() -> None:
     """No picture holds a tofu or a blank where a syllable should be."""
-    used = fonts.characters(text for p in DRAWN.values() for text in p.drawn)
+    used = fonts.characters(text for p in drawn().values() for text in p.drawn)
     assert set(used) == set(fonts.FACES)
     assert [fonts.blank(fonts.subset_files()[face], seen) for face, seen in used.items()] == [set()] * len(used)
 
@@ -158,7 +164,7 @@ def test_a_changed_question_loses_its_checks() -> None:
 @scenes
 def test_what_is_quoted_stands_on_the_picture(scene: Scene) -> None:
     """The evidence of a drawn item is what its picture says."""
-    shown = " ".join(text for _, text in DRAWN[scene.id].drawn)
+    shown = " ".join(text for _, text in drawn()[scene.id].drawn)
     assert [quote for quote in scene.quote if quote not in shown] == []
 
 
@@ -167,7 +173,7 @@ _DATE = re.compile(r"(?:2026-)?(\d{1,2})(?:-|\. |월 )(\d{1,2})(?:\.|일)?\(([�
 
 def test_dates_and_weekdays_agree() -> None:
     """Every date that is drawn with its weekday is a day of 2026 with that weekday."""
-    texts = [text for p in DRAWN.values() for _, text in p.drawn]
+    texts = [text for p in drawn().values() for _, text in p.drawn]
     found = [match.groups() for text in texts for match in _DATE.finditer(text)]
     assert len(found) > 15
     assert [f for f in found if "월화수목금토일"[date(2026, int(f[0]), int(f[1])).weekday()] != f[2]] == []

@@ -258,7 +258,7 @@ def test_each_kind_of_failure_is_a_status_without_a_score(home: Path) -> None:
         "q0009": Answer(status=400, body="bad parameter"),
     }
     with FakeServer(lambda x: told.get(x.question[:5])) as server:
-        providers_yaml(home / "providers.yaml", server.url, timeout_s=0.5, concurrency=2)
+        providers_yaml(home / "providers.yaml", server.url, timeout_s=1.0, concurrency=2)
         ran = run_here(home)
         by_item = {r["item_id"]: r for r in rows_of(ran.folder)}
         shown = {
@@ -349,7 +349,7 @@ def test_a_day_of_waiting_stops_the_endpoint_instead(home: Path) -> None:
     with FakeServer(lambda x: Answer(status=429 if x.endpoint == "a" else 503, headers=day) if x.endpoint in ("a", "c") else None) as server:  # fmt: skip
         rows = {"sim-a": {"endpoint": "a"}, "sim-b": {"endpoint": "b"}, "sim-c": {"endpoint": "c"}}
         providers_yaml(home / "providers.yaml", server.url, rows)
-        ran = run_here(home, deadline_s=5)
+        ran = run_here(home, deadline_s=20)
         assert ran.stop_reason == ""
         assert ran.counts["sim-b"] == {"ok": 40}
         assert ran.counts["sim-a"]["skipped"] >= 36
@@ -368,7 +368,7 @@ def test_nobody_waits_for_a_model_that_is_stopped(home: Path) -> None:
 
         server.script = script
         providers_yaml(home / "providers.yaml", server.url, concurrency=2)
-        ran = run_here(home, deadline_s=3)
+        ran = run_here(home, deadline_s=20)
         assert ran.counts["sim-a"]["skipped"] >= 38
         assert "401" in manifest_of(ran.folder)["models"]["sim-a"]["stopped"]
         assert ran.stop_reason == ""
@@ -673,7 +673,7 @@ def test_the_deadline_ends_a_run_in_good_order(home: Path) -> None:
     """At the deadline nothing more is sent, what was answered is published, the rest is skipped(deadline), exit 3."""
     with FakeServer(lambda _: Answer(delay_s=0.1)) as server:
         providers_yaml(home / "providers.yaml", server.url, concurrency=1)
-        ran = run_here(home, deadline_s=0.55)
+        ran = run_here(home, deadline_s=1)
         rows = rows_of(ran.folder)
         assert (ran.code, ran.stop_reason) == (3, "deadline")
         assert statuses(rows) == {"ok": len(server.sent), "skipped": 40 - len(server.sent)}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmmbench import bench, config, journal, money, packs, plan, results, shards
+from lmmbench import bench, cli, config, journal, money, packs, plan, results, shards
 from lmmbench.faults import UsageError
 from lmmbench.shards import Shard
 from lmmbench.types import Endpoint, Item, Request
@@ -213,10 +213,11 @@ def test_merging_is_a_union(
     assert merged(small, base / "again", [a, b, c, a, c]) == one
 
 
-@pytest.mark.parametrize("of", [1, 3, 40])
-def test_a_split_run_is_published_as_the_whole_one(home: Path, of: int) -> None:
-    """The same records in one journal or in many give the same bytes: rows, matrix and manifest, with failures, refusals
-    and what was never asked. More shards than asks is no fault."""
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one journal, with a refusal, a failure, and a failure that passed."""
+    home = tmp_path_factory.mktemp("whole")
+    write_pack(home / "tasks" / "p", ITEMS)
     script = {
         3: Answer(status=413),
         5: Answer(status=500),
@@ -225,11 +226,17 @@ def test_a_split_run_is_published_as_the_whole_one(home: Path, of: int) -> None:
     with FakeServer(lambda x: script.get(x.number)) as server:
         providers_yaml(home / "providers.yaml", server.url, ("sim-a", "sim-b"))
         assert lmmbench(*RUN, cwd=home).returncode == 3
-    whole = home / "results" / "r"
+    return home / "results" / "r"
+
+
+@pytest.mark.parametrize("of", [1, 3, 40])
+def test_a_split_run_is_published_as_the_whole_one(whole: Path, tmp_path: Path, of: int) -> None:
+    """The same records in one journal or in many give the same bytes: rows, matrix and manifest, with failures, refusals
+    and what was never asked. More shards than asks is no fault."""
     assert Counter(r["status"] for r in rows_of(whole)) == {"ok": 2 * ITEMS - 2, "error": 1, "refused": 1}
-    folder = split(whole, home / "elsewhere", of)
-    done = lmmbench("merge", folder, cwd=home)
-    assert done.returncode == 3
+    folder = split(whole, tmp_path, of)
+    home = whole.parents[1]
+    assert lmmbench("merge", folder, cwd=home).returncode == 3
     assert published(folder) == published(whole)
     assert lmmbench("merge", folder, cwd=home).returncode == 3
     assert published(folder) == published(whole), "merging again changes nothing"
@@ -347,15 +354,17 @@ def test_a_shard_at_work_is_busy(home: Path) -> None:
         (("--run-id", "x", "--shard", "1/3", "--dask", "tcp://127.0.0.1:1"), "give one of them"),
     ],
 )  # fmt: skip
-def test_a_shard_of_another_run_is_refused(split_home: Path, options: tuple[str, ...], says: str) -> None:
+def test_a_shard_of_another_run_is_refused(
+    split_home: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], says: str
+) -> None:
     """A shard that would ask otherwise than its run's plan, or in another number of parts, is exit code 2 with the
     difference, before anything is sent."""
-    done = lmmbench("run", "--tasks", "p", *options, cwd=split_home)
-    assert done.returncode == 2, done.stderr
-    assert says in done.stderr
+    assert cli.run_cli(["run", "--tasks", "p", *options]) == 2
+    assert says in capsys.readouterr().err
     assert not (split_home / "results" / "x").exists()
 
 
+@pytest.mark.usefixtures("split_home")
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -364,15 +373,23 @@ def test_a_shard_of_another_run_is_refused(split_home: Path, options: tuple[str,
         (("whole", "--shard", "1/3"), "is not split into shards; finish it with --resume whole alone"),
     ],
 )
-def test_a_run_is_finished_in_the_parts_it_was_begun_in(split_home: Path, options: tuple[str, ...], says: str) -> None:
+def test_a_run_is_finished_in_the_parts_it_was_begun_in(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...], says: str
+) -> None:
     """Else two processes could ask the same."""
-    done = lmmbench("run", "--resume", *options, cwd=split_home)
-    assert done.returncode == 2
-    assert says in done.stderr
+    assert cli.run_cli(["run", "--resume", *options]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.fixture
+def split_home(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`two_runs` as the working folder."""
+    monkeypatch.chdir(two_runs)
+    return two_runs
 
 
 @pytest.fixture(scope="module")
-def split_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run `r` of which shard 2 of 3 was asked, and a run `whole` that was not split."""
     home = tmp_path_factory.mktemp("split")
     write_pack(home / "tasks" / "p", ITEMS)

@@ -10,13 +10,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from lmmbench import stats
 
@@ -195,12 +191,14 @@ def test_the_method_follows_from_the_scores(scores: list[float], clusters: list[
     assert (low, high, used) == (*expected[method](), method)
 
 
-# --- against other people's digits -------------------------------------------------------------------
+# --- against other people's digits (imported where they are needed: every process collects this file) --
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (3, 7), (41, 80), (80, 80), (813, 1000)])
 def test_wilson_is_that_of_statsmodels(successes: int, n: int) -> None:
     """To the digit."""
+    from statsmodels.stats.proportion import proportion_confint
+
     theirs = proportion_confint(successes, n, alpha=0.05, method="wilson")
     assert list(stats.wilson(successes, n)) == pytest.approx(list(theirs), abs=1e-14)
 
@@ -209,6 +207,8 @@ def test_wilson_is_that_of_statsmodels(successes: int, n: int) -> None:
 @given(st.lists(st.sampled_from([0.0001, 0.001, 0.004, 0.01, 0.01, 0.03, 0.2, 0.9, 1.0]), min_size=1, max_size=40))
 def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
     """To the digit, ties and all, and in the order given."""
+    from statsmodels.stats.multitest import multipletests
+
     theirs = multipletests(p, method="holm")[1]
     assert stats.holm(np.array(p)).tolist() == pytest.approx(theirs.tolist(), abs=1e-15)
 
@@ -217,6 +217,9 @@ def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
 def test_mcnemar_is_that_of_statsmodels_and_scipy(better: int, worse: int) -> None:
     """The exact p to the digit; mid-p counts the observed table by half in each tail, so that two-sided tails of all tables
     together are one."""
+    import scipy.stats
+    from statsmodels.stats.contingency_tables import mcnemar
+
     p = stats.mcnemar(better, worse)
     if better + worse:
         assert p == pytest.approx(scipy.stats.binomtest(better, better + worse, 0.5).pvalue, rel=1e-12)
@@ -234,6 +237,8 @@ def test_mcnemar_is_that_of_statsmodels_and_scipy(better: int, worse: int) -> No
 @given(st.lists(st.integers(-4, 4), min_size=2, max_size=11))
 def test_the_sign_flip_is_that_of_scipy_where_all_flips_are_tried(sums: list[int]) -> None:
     """To the digit, with ties: few values and zeros make many."""
+    import scipy.stats
+
     theirs = scipy.stats.permutation_test(
         (np.array(sums, dtype=float), np.zeros(len(sums))), lambda x, y: abs((x - y).sum()), permutation_type="samples",
         alternative="greater", n_resamples=np.inf, vectorized=False,
@@ -400,6 +405,8 @@ def test_equivalence_is_the_whole_interval_inside_the_margin(low: float, high: f
 
 def test_the_detectable_difference_is_found_as_often_as_it_says() -> None:
     """The closed form against the normal law: at the detectable difference, beside 127 others, power is 80 %."""
+    import scipy.stats
+
     least = stats.minimum_detectable(-1.96 * 0.02, 1.96 * 0.02, comparisons=128)
     needed = scipy.stats.norm.isf(0.05 / 256) * 0.02
     assert scipy.stats.norm.sf(needed, least, 0.02) == pytest.approx(0.8, abs=1e-4)
