@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[Answer, tuple[str, ...]]] = {
     "image cut short, as Google says it": (error(400, "Unable to process input image. Please retry or report", status="INVALID_ARGUMENT"), (LOOK,)),
     "image to a model that takes none": (error(400, "This model does not support image input"), (LOOK, "inputs of the row")),
     "a parameter": (error(400, "Unknown parameter: mediaResolution"), ("correct options and capabilities of the row",)),
-    "a page": (Answer(body="<html>hello"), ("not in the dialect openai-chat", "check api and base_url")),
+    "a page": (Answer(body="<html>hello"), ("answers with a web page, not JSON", "log in with a browser, set HTTPS_PROXY, or correct base_url")),
     "silence": (Answer(end="never"), ("no whole reply within 0.2 s", "raise timeout_s")),
 }  # fmt: skip
 
