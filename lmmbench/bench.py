@@ -113,7 +113,8 @@ def choose_models(
             skipped[name] = reason
         else:
             url = config.base_url(model.endpoint, endpoint)
-            chosen[name] = PlannedModel(model, replace(endpoint, base_url=url, base_url_env=""))
+            asked_at = replace(endpoint, base_url=url, base_url_env="")
+            chosen[name] = PlannedModel(model, asked_at, config.other_prices(model, cfg))
     return chosen, skipped
 
 
@@ -491,6 +492,7 @@ async def _execute(
                     answered_before=found.answers_of(model_id),
                     said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
                     cut=len(found.cut.get(model_id, ())),
+                    others=planned.others,
                 )
             )
         asking = runner.Runner(
@@ -606,8 +608,10 @@ def publish(
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
     served = found.said["served_model"]
-    remote = {m: p.model.name for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
-    warnings = [note for m, name in remote.items() for note in alarms.notes(m, name, served.get(m, Counter()))]
+    remote = {m: p for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
+    warnings = [
+        note for m, p in remote.items() for note in alarms.notes(m, p.model.name, served.get(m, Counter()), p.others)
+    ]
     return Published(cells, counts, manifest, (*warnings, *results.warnings(manifest)))
 
 

@@ -533,9 +533,11 @@ def _usage(record: Record) -> Usage:
 
 
 def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
-    """As billed where the vendor said so, else by the hour at which it was asked: some prices follow the clock."""
-    at = datetime.fromisoformat(record["started_at"])
-    return money.cost(usage, plan.models[record["model"]].model.price, at, record.get("cost_usd"))
+    """As billed where the vendor said so, else at the price of who served it, by the hour at which it was asked: some
+    prices follow the clock."""
+    at, planned = datetime.fromisoformat(record["started_at"]), plan.models[record["model"]]
+    price = money.price_of(planned.model, planned.others, record.get("served_model"))
+    return money.cost(usage, price, at, record.get("cost_usd"))
 
 
 # --- rows --------------------------------------------------------------------------------------------
