@@ -129,6 +129,17 @@ def cannot_be_asked(name: str, model: Model, why: str, exit_code: int = 2) -> Us
     return UsageError(f"the model {name!r} at endpoint {model.endpoint!r} cannot be asked: {why}", exit_code=exit_code)
 
 
+def check_sealed(models: dict[str, PlannedModel], chosen: list[packs.Pack]) -> None:
+    """Raises UsageError where a sealed part of a pack would go to those who train on what they are sent."""
+    sealed = [pack.id for pack in chosen if pack.card.sealed_from]
+    for name, planned in models.items():
+        if sealed and planned.endpoint.trains_on_inputs and not planned.endpoint.allow_sealed:
+            raise UsageError(
+                f"the endpoint {planned.model.endpoint!r} of {name} trains on what it is sent (trains_on_inputs), and {', '.join(sealed)} "
+                "is sealed; leave one of them out with --models or --tasks, or set allow_sealed: true at the endpoint"
+            )
+
+
 def choose_among(named: str | None, old: Plan) -> dict[str, PlannedModel]:
     """The models of an earlier run, or those of them that are named. Raises UsageError for a name that it lacks."""
     wanted = [m.strip() for m in named.split(",") if m.strip()] if named is not None else list(old.models)

@@ -387,6 +387,7 @@ def _planned(given: dict[str, Any], where: places.Places, of: int) -> tuple[Path
         chosen = packs.select(options.tasks, where.tasks)
     # on a cluster the workers have the keys
     models, skipped = bench.choose_models(options.models, cfg, keys=not given["dry_run"] and not given["dask"])
+    bench.check_sealed(models, chosen)
     for name, reason in skipped.items():
         _say(f"skipped {name} at endpoint {cfg.models[name].endpoint!r}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)

@@ -81,12 +81,12 @@ class Plan:
 
 
 def plan_sha(plan: Plan) -> str:
-    """Covers all but the run's id and date, how it is carried out, and what other models would have cost."""
+    """Covers all but the run's id and date, how it is carried out, what it was allowed, and what others would have cost."""
     data = asdict(plan)
     for key in ("run_id", "created_at", "plan_sha", "options"):
         del data[key]
     for planned in data["models"].values():
-        del planned["others"]
+        del planned["others"], planned["endpoint"]["trains_on_inputs"], planned["endpoint"]["allow_sealed"]
     return sha256(canonical(data))
 
 

@@ -229,3 +229,5 @@ def test_prices_of_others_are_no_part_of_what_is_asked(tmp_path: Path) -> None:
     alone = {m: replace(p, others={}) for m, p in run_plan.models.items()}
     assert alone == run_plan.models and run_plan.models["sim-a"].others
     assert plan.plan_sha(replace(run_plan, models=alone)) == plan.plan_sha(run_plan) == run_plan.plan_sha
+    told = {m: replace(p, endpoint=replace(p.endpoint, trains_on_inputs=True)) for m, p in run_plan.models.items()}
+    assert plan.plan_sha(replace(run_plan, models=told)) == run_plan.plan_sha, "nor is who trains on it"
