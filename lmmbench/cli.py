@@ -545,7 +545,7 @@ def _finish(
     if how.ci:
         from lmmbench import ci
 
-        ci.run(published.cells, published.manifest, how.min_coverage, folder, _say)
+        ci.run(published.cells, published.manifest, how.min_coverage, folder, _say, published.warnings)
     return code
 
 
