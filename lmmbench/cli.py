@@ -1384,6 +1384,8 @@ def _print_findings(findings: list[Finding]) -> None:
     for f in findings:
         for warning in f.warnings:
             _out(visible(f"warning: {f.model}: {warning}"))
+        if f.chat_template_sha:
+            _out(visible(f"{f.model}: chat template sha256 {f.chat_template_sha}"))
         if f.state == "failed":
             _out(visible(f"failed: {f.text}"))
 
