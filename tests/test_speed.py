@@ -68,8 +68,8 @@ def test_a_slow_tier_gives_no_first_token_either(tmp_path: Path) -> None:
     assert kit.manifest_of(folder)["models"]["sim-a"]["ttft_s"] is None
 
 
-def cached(tokens: int | None) -> Answer:
-    body = openai("정답: A", usage=(100, 5))
+def cached(tokens: int | None, service_tier: str = "default") -> Answer:
+    body = openai("정답: A", usage=(100, 5)) | {"service_tier": service_tier}
     body["usage"] |= {} if tokens is None else {"prompt_tokens_details": {"cached_tokens": tokens}}
     return Answer(body=body)
 
@@ -81,8 +81,9 @@ def cached(tokens: int | None) -> Answer:
 def test_what_came_from_a_cache_stands_below_the_latency(
     tokens: list[int | None], share: float | None, line: str, tmp_path: Path
 ) -> None:
-    """As a share of the input of those answers that say so; no line where nothing came from it or nobody said."""
-    folder = run(tmp_path, [cached(n) for n in tokens])
+    """As a share of the input of those answers that say so and have a latency; no line where nothing came from it or
+    nobody said."""
+    folder = run(tmp_path, [*map(cached, tokens), cached(100, "flex")])
     cells = matrix.read(folder)
     assert cells[0]["cached_share"] == share
     speed = next(sheet for sheet in views.models(cells, "en") if sheet.title.startswith("p:"))
