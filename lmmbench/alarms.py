@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 WATCHED = ("served_model", "system_fingerprint")
@@ -64,18 +64,32 @@ def is_alias(asked: str, served: str) -> bool:
     return found.startswith(wanted) and bool(not rest or rest == ":latest" or _DATE.fullmatch(rest))
 
 
-def notes(model: str, asked: str, served: Words) -> Iterable[str]:
-    """One sentence for each served model that does not have the name that was asked for. No other
-    price than the row's is known for its answers."""
+def other_name(asked: str, served: str, others: Collection[str]) -> str:
+    """Which of the `others` served in place of the name that was asked for; "" where that one did, or none of them. Of
+    several the longest, which says the most."""
+    if served == asked or is_alias(asked, served):
+        return ""
+    return max((name for name in others if is_alias(name, served)), key=len, default="")
+
+
+def notes(model: str, asked: str, served: Words, others: Collection[str] = ()) -> Iterable[str]:
+    """One sentence for each served model that does not have the name that was asked for. `others`: the names of its
+    endpoint whose price is known."""
     for word, n in served.items():
         if word == asked:
             continue
         what = (
             ""
             if is_alias(asked, word)
-            else ", which is not the model that was asked for, and is counted at the row's price; put its name and price into the row"
+            else f", which is not the model that was asked for, {_priced(asked, word, others)}"
         )
         yield f"{model}: asked for {asked}, {n} answers came from {word}{what}"
+
+
+def _priced(asked: str, served: str, others: Collection[str]) -> str:
+    if other := other_name(asked, served, others):
+        return f"and is counted at the price of {other}"
+    return "and is counted at the row's price; add a row with its name and price"
 
 
 def alarms(words: Mapping[str, Mapping[str, Words]], cut: Mapping[str, list[str]]) -> list[dict[str, Any]]:

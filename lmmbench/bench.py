@@ -113,7 +113,8 @@ def choose_models(
             skipped[name] = reason
         else:
             url = config.base_url(model.endpoint, endpoint)
-            chosen[name] = PlannedModel(model, replace(endpoint, base_url=url, base_url_env=""))
+            asked_at = replace(endpoint, base_url=url, base_url_env="")
+            chosen[name] = PlannedModel(model, asked_at, config.other_prices(model, cfg))
     return chosen, skipped
 
 
@@ -126,6 +127,17 @@ def meant(named: str | None, cfg: config.Config) -> dict[str, Model]:
 def cannot_be_asked(name: str, model: Model, why: str, exit_code: int = 2) -> UsageError:
     """Which model, at which endpoint, why not and what to do."""
     return UsageError(f"the model {name!r} at endpoint {model.endpoint!r} cannot be asked: {why}", exit_code=exit_code)
+
+
+def check_sealed(models: dict[str, PlannedModel], chosen: list[packs.Pack]) -> None:
+    """Raises UsageError where a sealed part of a pack would go to those who train on what they are sent."""
+    sealed = [pack.id for pack in chosen if pack.card.sealed_from]
+    for name, planned in models.items():
+        if sealed and planned.endpoint.trains_on_inputs and not planned.endpoint.allow_sealed:
+            raise UsageError(
+                f"the endpoint {planned.model.endpoint!r} of {name} trains on what it is sent (trains_on_inputs), and {', '.join(sealed)} "
+                "is sealed; leave one of them out with --models or --tasks, or set allow_sealed: true at the endpoint"
+            )
 
 
 def choose_among(named: str | None, old: Plan) -> dict[str, PlannedModel]:
@@ -491,6 +503,7 @@ async def _execute(
                     answered_before=found.answers_of(model_id),
                     said={what: Counter(models.get(model_id)) for what, models in found.said.items()},
                     cut=len(found.cut.get(model_id, ())),
+                    others=planned.others,
                 )
             )
         asking = runner.Runner(
@@ -606,8 +619,10 @@ def publish(
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
     served = found.said["served_model"]
-    remote = {m: p.model.name for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
-    warnings = [note for m, name in remote.items() for note in alarms.notes(m, name, served.get(m, Counter()))]
+    remote = {m: p for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
+    warnings = [
+        note for m, p in remote.items() for note in alarms.notes(m, p.model.name, served.get(m, Counter()), p.others)
+    ]
     return Published(cells, counts, manifest, (*warnings, *results.warnings(manifest)))
 
 

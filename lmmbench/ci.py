@@ -21,6 +21,7 @@ from lmmbench.analysis.compare import Row
 from lmmbench.files import write_atomically
 from lmmbench.gate import Outcome, markdown
 from lmmbench.secret import redacted
+from lmmbench.terminal import visible
 
 SUMMARY_LIMIT = 1_000_000
 """Bytes of a step summary, below GitHub's 1 MiB."""
@@ -108,17 +109,25 @@ def _escaped(message: str) -> str:
 
 
 def run(
-    cells: Sequence[Row], manifest: Mapping[str, Any], floor: float, folder: Path, say: Callable[[str], None]
+    cells: Sequence[Row],
+    manifest: Mapping[str, Any],
+    floor: float,
+    folder: Path,
+    say: Callable[[str], None],
+    warnings: Iterable[str] = (),
 ) -> None:
     """junit.xml, step summary and annotations of a run: a case for each model and pack; coverage below the floor is an
-    error of the infrastructure, never a finding about the model."""
+    error of the infrastructure, never a finding about the model. The run's own warnings and alarms are annotated too: a
+    finish word that no table has changes no exit code, and is not to be missed."""
     cases = [_coverage_case(c, floor) for c in cells if c["kind"] == "pack"]
     write_junit(folder, cases)
     title = views.title("en", bool(manifest["simulated"]))
     sheets = [*views.models(cells, "en"), *profile.sheets(cells, "en"), *sealed.sheets(sealed.gaps([folder]), "en")]
     shown = views.markdown(sheets, f"## lmmbench run {folder.name}\n\n{title}")
     write_summary("\n".join([shown, *evidence.lines([folder], "en")]))
-    for line in commands((), (f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error")):
+    uncovered = [f"{c.suite} {c.name}: {c.message}" for c in cases if c.state == "error"]
+    alarms = [f"{alarm['model']}: {alarm['text']}" for alarm in manifest["alarms"]]
+    for line in commands((), [*uncovered, *map(visible, (*warnings, *alarms))]):
         say(line)
 
 

@@ -387,6 +387,7 @@ def _planned(given: dict[str, Any], where: places.Places, of: int) -> tuple[Path
         chosen = packs.select(options.tasks, where.tasks)
     # on a cluster the workers have the keys
     models, skipped = bench.choose_models(options.models, cfg, keys=not given["dry_run"] and not given["dask"])
+    bench.check_sealed(models, chosen)
     for name, reason in skipped.items():
         _say(f"skipped {name} at endpoint {cfg.models[name].endpoint!r}: {reason}")
     run_plan = bench.make_plan(options, folder.name, models, chosen)
@@ -544,7 +545,7 @@ def _finish(
     if how.ci:
         from lmmbench import ci
 
-        ci.run(published.cells, published.manifest, how.min_coverage, folder, _say)
+        ci.run(published.cells, published.manifest, how.min_coverage, folder, _say, published.warnings)
     return code
 
 
@@ -1383,6 +1384,8 @@ def _print_findings(findings: list[Finding]) -> None:
     for f in findings:
         for warning in f.warnings:
             _out(visible(f"warning: {f.model}: {warning}"))
+        if f.chat_template_sha:
+            _out(visible(f"{f.model}: chat template sha256 {f.chat_template_sha}"))
         if f.state == "failed":
             _out(visible(f"failed: {f.text}"))
 

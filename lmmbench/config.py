@@ -104,6 +104,17 @@ def load(path: Path) -> Config:
     return config
 
 
+def other_prices(model: Model, config: Config) -> dict[str, Price]:
+    """The prices of the other names at a model's endpoint. A name whose rows have several has none here: which of them
+    an answer came by, its name does not say."""
+    found: dict[str, list[Price]] = {}
+    for row in config.models.values():
+        known = row.price.input is not None and row.price.output is not None
+        if known and row.endpoint == model.endpoint and row.name != model.name:
+            found.setdefault(row.name, []).append(row.price)
+    return {name: prices[0] for name, prices in found.items() if all(p == prices[0] for p in prices)}
+
+
 MOVED = ("cap_field", "drops", "reasons", "reasoning_tokens")
 """Keys that stood on a model's row once."""
 

@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from lmmbench import bench, config, money, places, retired
 from lmmbench.alarms import is_alias
+from lmmbench.canon import read_json, sha256
 from lmmbench.faults import Fault, UsageError
 from lmmbench.files import write_atomically
+from lmmbench.net.hosts import is_loopback
 from lmmbench.terminal import visible
 from lmmbench.types import Endpoint, Item, Model, Provenance, Reply, Request
 
@@ -28,6 +31,10 @@ CAP = 16
 """Output tokens of the tiny answer; a model that reasons gets its allowance beside them, as in a run."""
 LONGEST_S = 120.0
 """Seconds that one model is waited for, where its endpoint allows more."""
+PROPS_S = 5.0
+"""Seconds that a server of one's own is waited for to say how it lays a question out."""
+
+NO_SYSTEM = "its chat template has no system role: the server puts the system text before the question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Finding:
     kind: str | None = None
     text: str = ""
     warnings: tuple[str, ...] = ()
+    chat_template_sha: str | None = None
 
 
 # --- choosing ----------------------------------------------------------------------------------------
@@ -149,9 +157,11 @@ async def _examine(name: str, cfg: config.Config, sender: Sender) -> Finding:
         fault = Fault("adapter", f"{e.__class__.__name__}: {e}")
     finally:
         await provider.close()
+    template_sha, no_system = await _chat_template(endpoint, url, sender) if reply else (None, "")
     told = {
         "retires_on": retired.end(model.name, url, model.retires_on)[0] or None,
-        "warnings": _warnings(model, endpoint, url, reply),
+        "warnings": tuple(filter(None, (*_warnings(model, endpoint, url, reply), no_system))),
+        "chat_template_sha": template_sha,
     }
     if fault is not None and fault.kind != "policy":
         text = advice(fault, name, model, endpoint, url)
@@ -172,6 +182,25 @@ def _warnings(model: Model, endpoint: Endpoint, url: str, reply: Reply | None) -
         retired.soon(model.name, url, model.retires_on, bench.today()),
     )
     return tuple(text for text in found if text)
+
+
+async def _chat_template(endpoint: Endpoint, url: str, sender: Sender) -> tuple[str | None, str]:
+    """(SHA-256 of the template by which a server on this machine lays a question out, what to know of it), where it says
+    so, as llama.cpp's does: `chat_template` and `chat_template_caps` of /props. A system text that the template has no
+    place for goes before the question there (llama.cpp common/chat.cpp and common/jinja/caps.cpp, read 2026-11-22)."""
+    if endpoint.api != "openai-chat" or endpoint.key_env or not is_loopback(urlsplit(url).hostname or ""):
+        return None, ""
+    try:
+        reply = await sender.send(f"{url.removesuffix('/v1')}/props", {}, b"", PROPS_S, method="GET")
+        told = read_json(reply.body) if reply.status == 200 else None
+    except (Fault, ValueError, RecursionError):  # most servers have no such page
+        told = None
+    props = told if isinstance(told, dict) else {}
+    template, can = props.get("chat_template"), props.get("chat_template_caps")
+    if not isinstance(template, str):
+        return None, ""
+    merged = isinstance(can, dict) and can.get("supports_system_role") is False
+    return sha256(template), NO_SYSTEM if merged else ""
 
 
 # --- what to do next ---------------------------------------------------------------------------------

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from lmmbench import alarms
 from lmmbench.types import Model, Peak, Price, Request, Usage
+
+
+def price_of(model: Model, others: Mapping[str, Price], served: str | None) -> Price:
+    """The price of an answer that `served` gave: the row's own, unless that is another name at its endpoint that has a
+    price (`others`, by name)."""
+    return others.get(alarms.other_name(model.name, served or model.name, others), model.price)
 
 
 def cost(usage: Usage, price: Price, at: datetime, reported: float | None = None) -> float | None:

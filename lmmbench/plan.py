@@ -15,7 +15,7 @@ from lmmbench.canon import canonical, sha256
 from lmmbench.doors import decode
 from lmmbench.faults import UsageError
 from lmmbench.files import create_atomically, write_atomically
-from lmmbench.types import _STRICT, AskKey, Endpoint, Model
+from lmmbench.types import _STRICT, AskKey, Endpoint, Model, Price
 
 PLAN_SCHEMA = 2
 """1 had no capabilities: what its models were sent cannot be told from it by today's rules."""
@@ -24,11 +24,13 @@ PLAN_SCHEMA = 2
 @dataclass(frozen=True, slots=True)
 class PlannedModel:
     """A model as resolved from providers.yaml, with its endpoint. Its base_url is the one that is asked, also on resume,
-    whatever the environment says by then; no key is ever here."""
+    whatever the environment says by then; no key is ever here. `others`: prices of the other names at its endpoint, for
+    answers that one of them gave; plans from before there was such a key have none."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     model: Model
     endpoint: Endpoint
+    others: dict[str, Price] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class PlannedPack:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides what is asked. `plan_sha` covers all but the run's id and date."""
+    """Everything that decides what is asked, and no more is in `plan_sha`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     run_id: str
@@ -79,9 +81,12 @@ class Plan:
 
 
 def plan_sha(plan: Plan) -> str:
+    """Covers all but the run's id and date, how it is carried out, what it was allowed, and what others would have cost."""
     data = asdict(plan)
     for key in ("run_id", "created_at", "plan_sha", "options"):
         del data[key]
+    for planned in data["models"].values():
+        del planned["others"], planned["endpoint"]["trains_on_inputs"], planned["endpoint"]["allow_sealed"]
     return sha256(canonical(data))
 
 

@@ -82,6 +82,9 @@ _TEXT = [
     "started_at",
     "harness_version",
 ]
+UNTIMED_TIERS = ("batch", "flex")
+"""Service tiers that are cheap because they may be slow (OpenAI and Gemini: flex; Anthropic: batch): their answers are
+scored and priced, and have no latency."""
 _INT = {"trial", "attempts", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"}
 _FLOAT = {"score", "cost_usd", "latency_s", "ttft_s", "queue_s"}
 
@@ -310,6 +313,8 @@ class Index:
     """For each of alarms.WATCHED, how many answers of each model carried each word."""
     cut: dict[str, list[str]] = field(default_factory=dict)
     ttft: dict[str, array[float]] = field(default_factory=dict)
+    untimed: Counter[str] = field(default_factory=Counter)
+    """For each model, its answers of UNTIMED_TIERS."""
     endpoints: dict[str, EndpointLog] = field(default_factory=dict)
 
     def place(self, pack: str, item: str, trial: int) -> int | None:
@@ -498,10 +503,19 @@ def _note_answer(found: Index, record: Record) -> None:
         found.dropped.setdefault(record["model"], Counter()).update(dropped.keys())
     for what, models in found.said.items():
         _tally(models, record, what)
-    if record.get("ttft_s") is not None:
+    if is_untimed(record):
+        found.untimed[record["model"]] += 1
+    elif record.get("ttft_s") is not None:
         found.ttft.setdefault(record["model"], array("d")).append(record["ttft_s"])
     if record.get("cut"):
         found.cut.setdefault(record["model"], []).append(f"{record['pack']}/{record['item']}")
+
+
+def is_untimed(record: Record) -> bool:
+    """Whether an answer came by one of UNTIMED_TIERS: as the vendor says, else as it was asked to."""
+    sent = record.get("sent") or {}
+    tier = record.get("service_tier") or sent.get("service_tier") or sent.get("serviceTier")
+    return str(tier).lower() in UNTIMED_TIERS
 
 
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
@@ -533,9 +547,11 @@ def _usage(record: Record) -> Usage:
 
 
 def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
-    """As billed where the vendor said so, else by the hour at which it was asked: some prices follow the clock."""
-    at = datetime.fromisoformat(record["started_at"])
-    return money.cost(usage, plan.models[record["model"]].model.price, at, record.get("cost_usd"))
+    """As billed where the vendor said so, else at the price of who served it, by the hour at which it was asked: some
+    prices follow the clock."""
+    at, planned = datetime.fromisoformat(record["started_at"]), plan.models[record["model"]]
+    price = money.price_of(planned.model, planned.others, record.get("served_model"))
+    return money.cost(usage, price, at, record.get("cost_usd"))
 
 
 # --- rows --------------------------------------------------------------------------------------------
@@ -662,6 +678,7 @@ def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) ->
     usage, answer = _usage(record), record["answer"]
     spec = card.scorer_of(item.type)
     grade, metric_id, failure = _grade(spec, answer, item, record)
+    untimed = is_untimed(record)
     return {
         "status": record["status"], "answer": answer, "reasoning": record["reasoning"], "finish": record["finish"],
         "served_model": record["served_model"], "system_fingerprint": record["system_fingerprint"],
@@ -671,8 +688,9 @@ def _answer_columns(plan: Plan, card: packs.Card, item: Item, record: Record) ->
         "parse_status": grade.parse_status if grade else None, "parse_rule": grade.parse_rule if grade else None,
         "metric_id": metric_id, "aux_json": grade.aux or None if grade else None,
         "input_tokens": usage.input, "cached_tokens": usage.cached, "output_tokens": usage.output,
-        "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record, usage), "latency_s": record["latency_s"],
-        "ttft_s": record["ttft_s"], "queue_s": record["queue_s"], "sent_json": record["sent"],
+        "reasoning_tokens": usage.reasoning, "cost_usd": _cost(plan, record, usage),
+        "latency_s": None if untimed else record["latency_s"], "ttft_s": None if untimed else record["ttft_s"],
+        "queue_s": record["queue_s"], "sent_json": record["sent"],
         "dropped_json": record["dropped"], "media_json": [{"mime": mime, "sha256": sha, "bytes": size} for mime, sha, size in record["media"]],
         "started_at": datetime.fromisoformat(record["started_at"]),
     }  # fmt: skip
@@ -740,7 +758,7 @@ def publish_manifest(
                 "stopped": next((end["stopped"][m] for end in ends if m in end.get("stopped", {})), None),
                 "served_models": dict(sorted(found.said["served_model"].get(m, {}).items())), "ttft_s": _median(found.ttft.get(m, [])),
                 "dropped": dict(sorted(found.dropped.get(m, {}).items())),
-                "service_tiers": sorted(found.service_tiers.get(m, {})),
+                "service_tiers": sorted(found.service_tiers.get(m, {})), "untimed": found.untimed[m],
                 "cost_source": dict(sorted(found.cost_sources.get(m, {}).items())), "unsupported": found.unsupported.get(m),
             }
             for m, c in counts.items()
@@ -776,6 +794,12 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
             f"{model}: replies ended with words that no table has ({shown}); those with a text are scored as answers, those "
             "without are none: look at them with lmmbench show, and report the word"
         )
+    for model, told in manifest["models"].items():
+        if n := told["untimed"]:
+            yield (
+                f"{model}: {n} answers came by a service tier that may be slow ({' or '.join(UNTIMED_TIERS)}): they are scored, "
+                "and have no latency; the journal has it"
+            )
     for endpoint, told in manifest["endpoints"].items():
         same = [endpoint, *told["shared_with"]]
         if told["not_retried"] and endpoint == min(same):

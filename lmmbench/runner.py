@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +23,7 @@ from lmmbench.net.limits import Change, Gate, Turns
 from lmmbench.providers import Provider
 from lmmbench.providers.finish import LONGEST_WORD
 from lmmbench.shards import Shard
-from lmmbench.types import AskKey, Model, Reply, Request
+from lmmbench.types import AskKey, Model, Price, Reply, Request
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -55,6 +55,8 @@ class Lane:
     said: dict[str, Counter[str]] = field(default_factory=dict)
     """For each of alarms.WATCHED, the vendor's words so far, those of earlier sessions included."""
     cut: int = 0
+    others: Mapping[str, Price] = field(default_factory=dict)
+    """Prices of the other names at its endpoint."""
     alarms: list[str] = field(default_factory=list)
     final_faults: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -286,7 +288,8 @@ class Runner:
                 "started_at": asked_at.isoformat(timespec="microseconds"),
             }
             await self._writer.append(record)
-            cost = money.cost(reply.usage, lane.model.price, asked_at, reply.cost_usd)
+            price = money.price_of(lane.model, lane.others, reply.served_model)
+            cost = money.cost(reply.usage, price, asked_at, reply.cost_usd)
             spent = worst if cost is None else cost
             lane.cost_known = lane.cost_known and cost is not None
             lane.cost_usd += cost or 0.0

@@ -120,7 +120,8 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address with one account: what is limited together. `base_url_env` names the variable that holds the URL."""
+    """One address with one account: what is limited together. `base_url_env` names the variable that holds the URL.
+    Where it trains on what it is sent, no sealed part of a pack is asked there unless `allow_sealed` says so."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     api: str
@@ -134,6 +135,8 @@ class Endpoint:
     timeout_s: float = 120.0
     allow_http: bool = False
     allow_foreign_key: bool = False
+    trains_on_inputs: bool = False
+    allow_sealed: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
 

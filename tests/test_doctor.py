@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from lmmbench.faults import FAULTS, Fault
 from lmmbench.providers import openai_chat
 from lmmbench.types import Endpoint, Model
 from tests import kit
-from tests.fake_server import Answer, FakeServer, openai
+from tests.fake_server import Answer, Exchange, FakeServer, openai
 
 DAY = bench.today()
 REFUSES = {"temperature": "refused", "source": "made up", "as_of": "2026-11-01"}
@@ -52,6 +53,11 @@ def findings(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, di
     return code, {f["model"]: f for f in json.loads(out or "[]")}
 
 
+def asks(server: FakeServer) -> list[Exchange]:
+    """What was asked; a keyless server on this machine is also asked for its template."""
+    return [x for x in server.history if not x.path.endswith("/props")]
+
+
 def test_one_tiny_request_a_model_and_what_came_of_it(
     here: Path, server: FakeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,8 +71,8 @@ def test_one_tiny_request_a_model_and_what_came_of_it(
     server.script = lambda x: Answer(body=openai("5", model="sim-free-2026")) if x.model == "sim-free" else None
     code, found = findings(capsys)
     assert code == 0 and {f["state"] for f in found.values()} == {"answered"}
-    assert sorted(x.model for x in server.history) == ["sim-free", "sim-keyed", "sim-strict"]
-    assert {x.body["max_tokens"] for x in server.history} == {doctor.CAP}
+    assert sorted(x.model for x in asks(server)) == ["sim-free", "sim-keyed", "sim-strict"]
+    assert {x.body["max_tokens"] for x in asks(server)} == {doctor.CAP}
     free, strict = found["sim-free"], found["sim-strict"]
     assert free["served_model"] == "sim-free-2026" and "served by 'sim-free-2026'" in free["warnings"][0]
     assert not found["sim-keyed"]["warnings"]
@@ -90,7 +96,44 @@ def test_the_table_says_it_and_how_to_keep_it(
     assert "sim-keyed" in said.out and "never" in said.out and "10, 5" in said.out
     assert "at most $0.0000 and the unknown cost of 1" in said.err.splitlines()[0]
     assert f"write verified: {DAY} on the rows of sim-keyed, sim-free" in said.err.splitlines()[-1]
-    assert len(server.history) == 2
+    assert len(asks(server)) == 2
+
+
+TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+PROPS: dict[str, tuple[Any, str | None, bool]] = {
+    "llama.cpp": ({"chat_template": TEMPLATE, "chat_template_caps": {"supports_system_role": True}}, TEMPLATE, False),
+    "llama.cpp, no system role": (
+        {"chat_template": TEMPLATE, "chat_template_caps": {"supports_system_role": False}}, TEMPLATE, True,
+    ),
+    "an older llama.cpp": ({"chat_template": TEMPLATE}, TEMPLATE, False),
+    "no template": ({"chat_template": None, "chat_template_caps": 1}, None, False),
+    "no object": ([TEMPLATE], None, False),
+    "no JSON": ("<html>", None, False),
+    "no such page": (Answer(status=404), None, False),
+    "no answer": (Answer(end="reset"), None, False),
+}  # fmt: skip
+"""(what /props says, the template, whether it has no place for a system text)."""
+
+
+@pytest.mark.parametrize("said", PROPS)
+def test_a_server_of_ones_own_says_its_template(
+    said: str, here: Path, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its hash, and where the system text goes into the question; a server that does not say has answered all the same.
+    One with a key is not asked."""
+    answer, template, merged = PROPS[said]
+    props = answer if isinstance(answer, Answer) else Answer(body=answer)
+    server.script = lambda x: props if x.path.endswith("/props") else None
+    providers(here, server.url)
+    code, found = findings(capsys)
+    assert code == 0 and {f["state"] for f in found.values()} == {"answered"}
+    sha = template and hashlib.sha256(template.encode()).hexdigest()
+    assert found["sim-free"]["chat_template_sha"] == sha and found["sim-keyed"]["chat_template_sha"] is None
+    assert found["sim-free"]["warnings"] == ([doctor.NO_SYSTEM] if merged else [])
+    (page,) = [x for x in server.history if x.path.endswith("/props")]
+    assert (page.path, page.raw, "authorization" in page.headers) == ("/free/props", b"", False)
+    assert cli.run_cli(["doctor"]) == 0
+    assert (f"sim-free: chat template sha256 {sha}" in capsys.readouterr().out) is bool(sha)
 
 
 def test_a_model_that_reasons_gets_its_allowance_beside_the_tiny_cap(
@@ -160,7 +203,7 @@ def test_a_failure_names_endpoint_model_and_the_next_action(
     for word in words:
         assert word in failed["text"]
     assert "sk-sim" not in str(found)
-    assert len(server.history) == 2
+    assert len(asks(server)) == 2
 
 
 def test_what_cannot_be_connected_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

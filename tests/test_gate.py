@@ -313,6 +313,25 @@ def test_ci_gets_junit_summary_and_annotations(nights: Path) -> None:
     ]
 
 
+def test_run_ci_annotates_what_is_new_in_the_replies(tmp_path: Path) -> None:
+    """A finish word that no table has, another model than the one that was asked for, a change in mid-run: a warning each,
+    in which a vendor's word can neither end the command nor begin one; the exit code stays 0."""
+    write_pack(tmp_path / "tasks" / "p", 4)
+    word = "paused\n::error::x"
+    answers = [openai("정답: A", finish=word), openai("정답: A", model="sim-\x1bz")]
+    with FakeServer([Answer(body=body) for body in answers]) as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, concurrency=1)
+        done = lmmbench("run", "--tasks", "p", "--ci", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stderr.splitlines() if line.startswith("::")]
+    finish, served, changed = sorted(notes, key=lambda n: ("replies ended" not in n, "asked for" not in n))
+    assert finish.startswith("::warning title=lmmbench::sim-a: replies ended with words that no table has ('paused")
+    assert served.startswith(
+        "::warning title=lmmbench::sim-a: asked for sim-a, 1 answers came from sim-\\u001bz, which"
+    )
+    assert changed.startswith("::warning title=lmmbench::sim-a: the served model changed in mid-run")
+
+
 def test_run_ci_says_what_is_missing_and_keeps_its_last_line(tmp_path: Path) -> None:
     """`run --ci`: JUnit has a case for each model and pack, an outage is an error there and a warning beside it, the
     matrix is the step summary; stdout still ends with the run's folder."""

@@ -16,11 +16,25 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # 0: the nouns, the one table of faults, canonical bytes. They import nothing of ours.
     ("lmmbench", "types", "faults", "canon", "secret"),
     # 1: tools that know of no pack, no vendor and no run
-    ("net", "prompts", "stats", "disk", "files", "doors", "media", "money", "terminal", "retired", "policy", "hangul"),
+    (
+        "net",
+        "prompts",
+        "stats",
+        "disk",
+        "files",
+        "doors",
+        "media",
+        "alarms",
+        "money",
+        "terminal",
+        "retired",
+        "policy",
+        "hangul",
+    ),
     # 2: what is asked, who is asked, how it is graded, and where all that lies
     ("config", "packs", "validators", "guessers", "scorers", "providers", "places", "archive"),
     # 3: one item in, one row out
-    ("shards", "alarms", "journal", "plan", "results", "runner", "replay"),
+    ("shards", "journal", "plan", "results", "runner", "replay"),
     # 4: what is read out of a run's files
     ("analysis",),
     # 5: what people call

@@ -424,7 +424,8 @@ def test_conduct_speed_and_cost_have_their_table(page: Page, run: Path) -> None:
     rows = rows_in(page, "#conduct table")
     assert [r[1] for r in rows] == [c["cell"] for c in cells]
     assert [r[3] for r in rows] == [rate(c["truncated_rate"], c["clusters"]) for c in cells]
-    assert {r[8] for r in rows} <= {"–"} | {f"${n:.2f}" for n in (0.0,)}
+    assert [r[7] for r in rows] == ["–" if (s := c["cached_share"]) is None else f"{100 * s:.1f} %" for c in cells]
+    assert {r[9] for r in rows} <= {"–"} | {f"${n:.2f}" for n in (0.0,)}
     for way in ("descending", "ascending"):
         control(page, "conduct:parsed_rate").click()
         assert page.locator(f"#conduct th[aria-sort={way}]").count() == 1

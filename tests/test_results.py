@@ -52,7 +52,7 @@ MATRIX_COLUMNS: dict[str, Any] = {
     "ci_high": NUMBER, "diff": NUMBER, "diff_low": NUMBER, "diff_high": NUMBER, "p": NUMBER, "p_adj": NUMBER,
     "profile_diff": NUMBER, "label": TEXT, "field_sha": TEXT, "method": TEXT, "refused_rate": NUMBER,
     "truncated_rate": NUMBER, "parsed_rate": NUMBER, "latency_p50": NUMBER, "latency_p95": NUMBER,
-    "tokens_per_s": NUMBER, "cost_per_1k": NUMBER, "hangul_per_token": NUMBER, "copy_rate": NUMBER,
+    "tokens_per_s": NUMBER, "cost_per_1k": NUMBER, "hangul_per_token": NUMBER, "copy_rate": NUMBER, "cached_share": NUMBER,
 }  # fmt: skip
 """Columns of matrix.parquet, in order."""
 

@@ -322,3 +322,29 @@ def test_shift_needs_both_groups() -> None:
     assert stats.shift([lone, mixed])[0].diff == 1.0
     with pytest.raises(ValueError, match="both groups"):
         stats.shift([lone])
+
+
+# --- who may see it -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trains", "allowed", "pack", "refused"),
+    [(True, False, "kept", True), (True, False, "open", False), (True, True, "kept", False), (False, False, "kept", False)],
+)  # fmt: skip
+def test_a_sealed_part_is_not_asked_where_inputs_are_trained_on(
+    trains: bool, allowed: bool, pack: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Exit 2 in one sentence before anything is sent or written, dry run included, unless the endpoint allows it."""
+    monkeypatch.chdir(tmp_path)
+    write_pack(tmp_path / "tasks/open", 2)
+    write_pack(tmp_path / "tasks/kept", 2, sealed_from="open")
+    with FakeServer() as server:
+        providers_yaml(tmp_path / "providers.yaml", server.url, trains_on_inputs=trains, allow_sealed=allowed)
+        for options in ((), ("--dry-run",)):
+            code = cli.run_cli(["run", "--tasks", pack, *options])
+            said = capsys.readouterr().err
+            told = "the endpoint 'sim' of sim-a trains on what it is sent (trains_on_inputs), and kept is sealed; leave"
+            assert (code, told in said) == ((2, True) if refused else (0, False)), said
+        assert len(server.history) == (0 if refused else 2)
+    assert (tmp_path / "results").exists() is not refused

@@ -59,6 +59,7 @@ COLUMNS = [
     "cost_per_1k",
     "hangul_per_token",
     "copy_rate",
+    "cached_share",
 ]
 
 
@@ -118,7 +119,7 @@ def _cell(rows: Rows, part: published.Part, at: NDArray[np.int64], items: Items)
     cell |= {"coverage": len(scored) / able if able else None, "clusters": 0}
     if len(scored):
         cell |= _conduct(rows, scored) | _speed_and_cost(rows, scored) | _tokens(rows, scored, items)
-        cell |= _copying(rows, scored)
+        cell |= _copying(rows, scored) | _cached(rows, scored)
     return cell
 
 
@@ -167,6 +168,13 @@ def _tokens(rows: Rows, scored: NDArray[np.int64], items: Items) -> Cell:
     tokens, hangul = rows.columns["input_tokens"][scored], items.hangul[rows.item[scored]]
     fed = tokens > 0
     return {"hangul_per_token": float(hangul[fed].sum() / tokens[fed].sum())} if fed.any() else {}
+
+
+def _cached(rows: Rows, scored: NDArray[np.int64]) -> Cell:
+    """How much of the input came from the vendor's cache, over the answers that say so and whose latency is known."""
+    tokens, cached, latency = (rows.columns[name][scored] for name in ("input_tokens", "cached_tokens", "latency_s"))
+    told = (tokens > 0) & (cached >= 0) & (latency > 0)
+    return {"cached_share": float(cached[told].sum() / tokens[told].sum())} if told.any() else {}
 
 
 def _copying(rows: Rows, scored: NDArray[np.int64]) -> Cell:

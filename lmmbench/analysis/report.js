@@ -29,7 +29,7 @@ const WORDS = {
     conduct_help: "Shares are of the scored answers, with Wilson's 95 % interval by clusters. Latency and cost are this run's own and have no interval: latency is of answers that came over a wire; cost is of answers whose price is known. – is not known or not measured, never 0.",
     refused_rate: "Refused", truncated_rate: "Truncated", parsed_rate: "Parsed", latency_p50: "Latency p50, s",
     latency_p95: "Latency p95, s", tokens_per_s: "Tokens/s", cost_per_1k: "$ per 1,000 items", hangul_per_token: "Hangul per input token",
-    copied: "copied", copy_rate: "Copied from the document",
+    cached_share: "Input from cache", copied: "copied", copy_rate: "Copied from the document",
     mean: "Mean", interval: "95 % interval", n: "Scored / planned", clusters: "Clusters", method: "Interval by",
     diff: "Against the others, same items", p: "p", p_adj: "p after Holm", profile_diff: "Against its own profile (no interval)", label: "Label",
     items_title: "Items and answers", any: "any", all_packs: "all packs", all_strata: "all strata", any_model: "any model",
@@ -78,7 +78,7 @@ const WORDS = {
     conduct_help: "비율은 채점된 답을 기준으로 하며, 군집 수로 본 Wilson 95 % 신뢰구간을 붙였습니다. 지연 시간과 비용은 이번 실행의 값이라 구간이 없습니다. 지연 시간은 실제로 전송된 답의 것이고, 비용은 가격을 아는 답의 것입니다. –는 모르거나 측정되지 않았다는 뜻이며 0이 아닙니다.",
     refused_rate: "거부", truncated_rate: "잘림", parsed_rate: "해석됨", latency_p50: "지연 p50, 초",
     latency_p95: "지연 p95, 초", tokens_per_s: "토큰/초", cost_per_1k: "1,000문항당 $", hangul_per_token: "입력 토큰당 한글",
-    copied: "베낌", copy_rate: "글에서 베낀 비율",
+    cached_share: "캐시에서 나온 입력", copied: "베낌", copy_rate: "글에서 베낀 비율",
     mean: "평균", interval: "95 % 신뢰구간", n: "채점 / 계획", clusters: "군집", method: "구간 방법",
     diff: "같은 문항에서 다른 모델들과의 차", p: "p", p_adj: "p (Holm 보정)", profile_diff: "자기 평균 대비 (구간 없음)", label: "판정",
     items_title: "문항과 답", any: "전체", all_packs: "모든 문제집", all_strata: "모든 영역", any_model: "아무 모델",
@@ -497,6 +497,7 @@ function bar(cell) {
 const share = (value) => (known(value) ? `${points(value)} %` : NONE);
 const CONDUCT = {
   refused_rate: share, truncated_rate: share, parsed_rate: share, latency_p50: (v) => fixed(v, 2), latency_p95: (v) => fixed(v, 2),
+  cached_share: share,
   tokens_per_s: (v) => fixed(v, 1), cost_per_1k: dollars, hangul_per_token: (v) => fixed(v, 2),
 };
 

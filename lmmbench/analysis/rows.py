@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WHO = ("run_id", "model", "vendor", "family", "region")
 _TEXT = ("status", "parse_status")
-_NUMBER = ("score", "latency_s", "ttft_s", "output_tokens", "input_tokens", "cost_usd")
+_NUMBER = ("score", "latency_s", "ttft_s", "output_tokens", "input_tokens", "cached_tokens", "cost_usd")
 
 _KEY = ("pack", "item_id")
 _QUESTION = ("chance", "system", "question")

@@ -131,19 +131,22 @@ def _least(share: float, lang: str) -> str:
 
 def _conduct(cells: Sequence[Cell], pack: str, lang: str, several: bool) -> Sheet:
     words = WORDS[lang]
-    rows = [[name(c, several), *(_number(n, c, words["none"]) for n in CONDUCT)] for c in cells]
+    rows = [[name(c, several), *(_number(n, c, words) for n in CONDUCT)] for c in cells]
     return Sheet([words["model"], *(words[n] for n in CONDUCT)], rows, title=words["conduct"].format(pack=pack))
 
 
-def _number(column: str, cell: Cell, none: str) -> str:
+def _number(column: str, cell: Cell, words: Mapping[str, str]) -> str:
     value = cell[column]
     if value is None:
-        return none
+        return words["none"]
     if column.endswith("_rate"):
         # answers of one cluster may fail together: as many are counted as can be independent
         low, high = stats.wilson(value * cell["clusters"], cell["clusters"])
         return f"{100 * value:.1f}\n[{math.floor(100 * low)},{math.ceil(100 * high)}]"
-    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+    shown = f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+    cached = cell["cached_share"] if column == "latency_p50" else None
+    # rounded up: a little is not none
+    return f"{shown}\n{words['cached']} {math.ceil(100 * cached)} %" if cached else shown
 
 
 # --- a terminal ---------------------------------------------------------------------------------------

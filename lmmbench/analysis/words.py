@@ -6,7 +6,7 @@ WORDS: dict[str, dict[str, str]] = {
     "en": {
         "model": "model",
         "title": "Scores 0-100 [95 % interval], n scored · coverage; label, points from the others' mean",
-        "none": "–", "SIMULATED": "SIMULATED", "copied": "copied",
+        "none": "–", "SIMULATED": "SIMULATED", "copied": "copied", "cached": "cached",
         "strength": "strength", "weakness": "weakness", "even": "even", "saturated": "saturated", "thin": "thin", "unclear": "unclear",
         "detectable": "smallest true difference found 8 times in 10, in points (median of the field, Holm over {family}): {each}",
         "undetectable": " (–: so few clusters that not even 100 points would be)",
@@ -15,7 +15,8 @@ WORDS: dict[str, dict[str, str]] = {
         "latency_p50": "latency\np50 s", "latency_p95": "latency\np95 s", "tokens_per_s": "output\ntoken/s", "cost_per_1k": "US$ per\n1,000",
         "hangul_per_token": "Hangul\nper token", "refused_rate": "refused\n%", "truncated_rate": "cut off\n%", "parsed_rate": "parsed\n%",
         "conduct_note": "[ ]: Wilson's 95 % interval with clusters as the count, in whole percent, widened outwards; "
-        "latency, token/s and cost are this run's own and have none: another hour or price moves them, not other questions",
+        "latency, token/s and cost are this run's own and have none: another hour or price moves them, not other questions; "
+        "cached: so much of the input came from the vendor's cache, which makes an answer quicker and cheaper",
         "relatively_better": "relatively better in", "relatively_worse": "relatively worse in",
         "profile_title": "Each model against itself: where it stands otherwise than elsewhere",
         "profile_note": "points from the others' mean less the model's own mean over packs [95 % interval]; said only of 5 points or more with "
@@ -41,7 +42,7 @@ WORDS: dict[str, dict[str, str]] = {
     "ko": {
         "model": "모델",
         "title": "점수 0-100 [95 % 신뢰구간], 채점 문항 수 · 채점률; 판정과 다른 모델 평균과의 차이(점)",
-        "none": "–", "SIMULATED": "SIMULATED (시뮬레이션)", "copied": "베낌",
+        "none": "–", "SIMULATED": "SIMULATED (시뮬레이션)", "copied": "베낌", "cached": "캐시",
         "strength": "강점", "weakness": "과제", "even": "대등", "saturated": "포화", "thin": "표본 부족", "unclear": "불분명",
         "detectable": "검정력 80 %로 찾아낼 수 있는 최소 차이(점, 모델들의 중앙값, 비교 {family}개의 Holm 보정): {each}",
         "undetectable": " (–: 군집이 너무 적어 100점 차이도 찾아낼 수 없음)",
@@ -50,7 +51,8 @@ WORDS: dict[str, dict[str, str]] = {
         "latency_p50": "지연\np50 초", "latency_p95": "지연\np95 초", "tokens_per_s": "출력\n토큰/초", "cost_per_1k": "1,000문항\nUS$",
         "hangul_per_token": "토큰당\n한글", "refused_rate": "거부\n%", "truncated_rate": "잘림\n%", "parsed_rate": "답 추출\n%",
         "conduct_note": "[ ]: 군집 수를 표본 수로 본 Wilson 95 % 신뢰구간(정수 퍼센트, 바깥쪽으로 올림·내림); "
-        "지연, 토큰/초, 비용은 이번 실행의 값이라 구간이 없음: 문항이 아니라 시간대와 가격에 따라 달라짐",
+        "지연, 토큰/초, 비용은 이번 실행의 값이라 구간이 없음: 문항이 아니라 시간대와 가격에 따라 달라짐; "
+        "캐시: 입력 가운데 기업의 캐시에서 나온 비율로, 답이 그만큼 빨라지고 싸짐",
         "relatively_better": "상대적으로 나은 칸", "relatively_worse": "상대적으로 못한 칸",
         "profile_title": "자기 자신과의 비교: 다른 칸에서와 달리 서는 곳",
         "profile_note": "다른 모델 평균과의 차이 − 묶음들에 걸친 자기 평균(점) [95 % 신뢰구간]; 5점 이상이고 이 칸들 모두의 "

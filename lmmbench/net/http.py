@@ -58,13 +58,14 @@ class Sender:
         await asyncio.sleep(0)  # lets the loop take leave of them
 
     async def send(
-        self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None
-    ) -> Response:
-        """POST `body`; the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
+        self, url: str, headers: Mapping[str, str], body: bytes, deadline_s: float, watch: Watch | None = None,
+        method: str = "POST",
+    ) -> Response:  # fmt: skip
+        """POST `body` (or GET, without one); the whole exchange takes at most `deadline_s` seconds, however many bytes drip in meanwhile.
         With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
         try:
             place, proxy = _place(url), proxy_of(url)
-            request = _request(place, proxy, headers, body)
+            request = _request(method, place, proxy, headers, body)
         except ValueError:
             raise Fault("config", "the endpoint's base_url or a header cannot be sent") from None
         sent = False
@@ -124,7 +125,7 @@ def _authority(parts: SplitResult) -> str:
     return host if parts.port in (None, _PORTS[parts.scheme]) else f"{host}:{parts.port}"
 
 
-def _request(place: Place, proxy: str | None, headers: Mapping[str, str], body: bytes) -> bytes:
+def _request(method: str, place: Place, proxy: str | None, headers: Mapping[str, str], body: bytes) -> bytes:
     """The whole request. Raises ValueError if a header would be more than one line."""
     given = {name.lower() for name in headers}
     rest = {name: value for name, value in _DEFAULTS.items() if name not in given}
@@ -133,7 +134,7 @@ def _request(place: Place, proxy: str | None, headers: Mapping[str, str], body: 
         target = f"http://{place.authority}{target}"
         rest |= _proxy_authorization(urlsplit(proxy))
     lines = [
-        f"POST {target} HTTP/1.1",
+        f"{method} {target} HTTP/1.1",
         f"Host: {place.authority}",
         *(f"{name}: {value}" for name, value in headers.items()),
         *(f"{name}: {value}" for name, value in rest.items()),
