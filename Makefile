@@ -29,7 +29,7 @@ $(VENV)/.dev: $(VENV)/.run
 bench: $(VENV)/.run ## ask a real model Korean questions, LIMIT=36 a pack (no key, no network); MODELS=a,b for others
 	$(BIN)/lmmbench run --tasks korean --models $(MODELS) --limit $(LIMIT)
 
-test: $(VENV)/.dev ## the tests, six minutes of work shared by all cores
+test: $(VENV)/.dev ## the tests, about four minutes on two cores
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## lint, types, packs, tests, audit
