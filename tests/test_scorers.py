@@ -826,7 +826,7 @@ def test_every_scorer_is_told_in_the_docs() -> None:
 
 @pytest.mark.parametrize(
     ("target", "answer", "score"),
-    [("당께", "-당께", 1), ("당께", "~당께.", 1), ("능교", "정답: ‘–능교’", 1), ("5", "-5", 0), ("ㅇㅈ", "-ㅇㅈ", 1), ("당께", "비-당께", 0)],
+    [("당께", "-당께", 1), ("당께", "~당께.", 1), ("능교", "정답: ‘–능교’", 1), ("5", "-5", 0), ("ㅇㅈ", "-ㅇㅈ", 1), ("당께", "−당께", 1), ("당께", "〜당께", 1), ("당께", "비-당께", 0)],
 )  # fmt: skip
 def test_an_ending_may_be_written_with_its_dash(target: str, answer: str, score: int) -> None:
     """Endings are cited with a dash before them, which is no part of the answer; before a digit it is a minus."""

@@ -244,5 +244,5 @@ def _copied(path: Path) -> NDArray[np.float64]:
 
     found: list[float | None] = []
     for batch in read_batches(path, ["aux_json"], BATCH):
-        found += [json.loads(aux)[COPIED] if aux and COPIED in aux else None for aux in batch["aux_json"]]
+        found += [json.loads(aux).get(COPIED) if aux and COPIED in aux else None for aux in batch["aux_json"]]
     return np.array(found, np.float64)

@@ -22,7 +22,7 @@ def codes(text: str) -> NDArray[np.uint32]:
     """The code points of a text, white space left out, shape (characters,)."""
     import numpy as np
 
-    return np.frombuffer("".join(text.split()).encode("utf-32-le", "surrogatepass"), np.uint32)
+    return np.frombuffer("".join(text.split()).encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def shared(a: ArrayLike, b: ArrayLike) -> list[int]:

@@ -12,7 +12,7 @@ from lmmbench.faults import UsageError
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 _QUOTES = re.compile("[\"'“”‘’「」『』《》〈〉`*]")
-_DASH = re.compile("^[-‐‑–—~～]+(?=[가-힣ㄱ-ㅎᄀ-ᇿ])")
+_DASH = re.compile("^[-−‐‑–—―~～〜]+(?=[가-힣ㄱ-ㅎᄀ-ᇿ])")
 _FINAL = re.compile("[.!?,;:…。！？~^\u2600-\u27bf\U0001f300-\U0001faff]+$")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _GLOSS = re.compile(r"(?<=[가-힣])\s*\((?:[A-Za-z][A-Za-z .'-]*|[\u4e00-\u9fff\s]+)\)")

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from lmmbench.scorers.extract.asked import ASKED_WRONG, ASKS_WRONG, FIT
 from lmmbench.scorers.extract.clean import HEAD
 
-EXTRACTOR_VERSION = 2
+EXTRACTOR_VERSION = 3
 
 Status = Literal["ok", "multi", "none", "refuse"]
 
