@@ -741,8 +741,11 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
         )
         shown += f" · stopped: {visible(_advice(folder, model, stopped))}" if stopped else ""
         failed = results.commonest_fault(folder, model) if counts["error"] or counts["invalid"] else ""
-        if failed and failed.split(":")[0] != (stopped or "").split(":")[0]:
-            shown += f" · most often {visible(_advice(folder, model, failed))}"
+        kind = failed.partition(":")[0]
+        if failed and kind != (stopped or "").partition(":")[0]:
+            # where others were answered, the address and the dialect are right
+            alone = kind == "invalid" and counts["ok"] + counts["truncated"] > 0
+            shown += f" · most often {visible(failed if alone else _advice(folder, model, failed))}"
         _say(f"{model}: {shown}")
     damaged = published.manifest["damaged_records"]
     if damaged:

@@ -12,11 +12,12 @@ import io
 import logging
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmmbench import __version__, bench, config, plan, results, shards
 from lmmbench.faults import UsageError
@@ -31,6 +32,8 @@ PROGRESS_S = 10.0
 LOOK_S = 1.0
 ALONE_S = 300.0
 """How long a run waits for a cluster without any worker."""
+ANSWER_S = 5.0
+"""How long a scheduler may take to answer. One that is stopped or cut off keeps its connection open, and Dask waits."""
 LEAVE_S = 20.0
 """How long a stopped run waits for its shards; those that no worker has begun never answer."""
 
@@ -169,7 +172,7 @@ def launch(
         while running and len(caught) < 2 and time.monotonic() < until and not alone.too_long():
             if caught and until == float("inf"):
                 until = time.monotonic() + LEAVE_S
-                stop.set()
+                _within(stop.set)
                 say("stopping: asks on the wire may end; once more to leave at once")
             for name in _done(running):
                 ended[name] = _result(running.pop(name))
@@ -177,12 +180,11 @@ def launch(
             if time.monotonic() - shown >= PROGRESS_S:
                 shown = time.monotonic()
                 say(f"{next(count):,} answers so far")
-    with contextlib.suppress(OSError, RuntimeError, TimeoutError):  # a scheduler that is gone starts nothing more
-        if running:  # whoever comes too late would ask without anybody who waits for it
-            stop.set()
-            client.cancel(list(running.values()))
-        else:
-            stop.clear()  # and the scheduler forgets it
+    if running:  # whoever comes too late would ask without anybody who waits for it
+        _within(stop.set)
+        _within(lambda: client.cancel(list(running.values())))
+    else:
+        _within(stop.clear)  # and the scheduler forgets it
     return ended, caught[0] if caught else 0
 
 
@@ -207,10 +209,24 @@ class _Alone:
 
 def _any_worker(client: Client) -> bool:
     """A scheduler that does not answer has none for us."""
-    try:
-        return bool(client.scheduler_info(n_workers=-1)["workers"])
-    except (OSError, RuntimeError, TimeoutError):
-        return False
+    return bool(_within(lambda: client.scheduler_info(n_workers=-1).get("workers")))
+
+
+T = TypeVar("T")
+
+
+def _within(call: Callable[[], T]) -> T | None:
+    """What a call to the scheduler returns; None where it fails, or has not answered after ANSWER_S."""
+    answer: list[T] = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            answer.append(call())
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWER_S)
+    return answer[0] if answer else None
 
 
 def _done(running: dict[str, Future]) -> list[str]:

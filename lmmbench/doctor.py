@@ -222,7 +222,7 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     ("quota", r"", "the account has no money or quota left; add some on the vendor's page, or wait for the next day"),
     ("rate", r"", "the key works, and its rate is used up; wait a minute, and lower rpm or concurrency of the endpoint"),
     ("overload|network", r"", "the vendor or the way to it has trouble; try again in some minutes"),
-    ("too_large|request", r"\b(?:images?|pictures?|pixels|audio|media)\b", "look at the question's file with lmmbench show; make it smaller or of a type that the model takes, or correct inputs of the row and limits of its family"),
+    ("too_large|request", r"\b(?:images?|pictures?|pixels|audio|media(?! type))\b", "look at the question's file with lmmbench show; make it smaller or of a type that the model takes, or correct inputs of the row and limits of its family"),
     ("too_large", r"", "the question or its file is more than the model takes; choose another model, or make the file smaller"),
     ("request", r"", "the request is refused; correct options and capabilities of the row"),
     ("page", r"", "a proxy or a captive portal stands between here and the endpoint, or base_url leads to a site and not to its API: log in with a browser, set HTTPS_PROXY, or correct base_url"),

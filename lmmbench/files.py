@@ -225,6 +225,8 @@ def numbers(column: Any) -> NDArray[np.float64]:
     """A column of numbers (pyarrow.ChunkedArray), nan for null. Its own to_numpy would import pandas."""
     import numpy as np
 
+    if column.null_count == len(column):  # one number stands for all, whatever their count
+        return np.broadcast_to(np.float64("nan"), len(column))
     return np.concatenate([np.empty(0), *(np.where(_known(c), data(c), np.nan) for c in column.chunks)])
 
 

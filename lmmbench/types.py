@@ -135,8 +135,8 @@ class Endpoint:
     timeout_s: float = 120.0
     allow_http: bool = False
     allow_foreign_key: bool = False
-    trains_on_inputs: bool = False
-    allow_sealed: bool = False
+    trains_on_inputs: bool = field(default=False, compare=False)
+    allow_sealed: bool = field(default=False, compare=False)
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -72,6 +72,8 @@ REFUSED: dict[str, tuple[Answer, tuple[str, ...]]] = {
     "wrong key": (error(401, "Incorrect API key provided"), ("the key in SIM_API_KEY is refused",)),
     "expired key": (error(401, "The key has expired"), ("the key in SIM_API_KEY has expired; make a new one",)),
     "no right to the model": (error(403, "no access"), ("may use this model",)),
+    "no right to pictures": (error(403, "This key may not process images"), ("stopped: auth", "may use this model")),
+    "a type that is no picture's": (error(415, "Unsupported Media Type"), ("correct options and capabilities of the row",)),
     "no /v1": (Answer(status=404, body={"detail": "Not Found"}), ("the base_url of 'sim'", "is /v1 missing", "correct it in providers.yaml")),
     "redirect": (Answer(status=308, headers={"Location": "https://elsewhere.example/x"}), ("https://elsewhere.example/x", "never followed", "correct its base_url")),
     "retired model": (error(404, "The model `sim-a` has been deprecated", code="model_not_found"), ("has no model 'sim-a' (any more)", "choose another name")),
@@ -153,6 +155,17 @@ def test_of_several_faults_the_commonest_is_told(
     server.script = lambda _: error(401, "no")
     _, line = said(capsys)
     assert line.count("at endpoint 'sim'") == 1 and "stopped: auth: sim-a at endpoint 'sim'" in line
+
+
+def test_one_odd_answer_among_good_ones_blames_no_address(
+    here: Path, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the others were answered, the dialect and the base_url are right."""
+    pack(here, items=4)
+    provided(here, server.url)
+    server.script = lambda x: Answer(body={"choices": []}) if x.question == server.history[0].question else None
+    _, line = said(capsys, "--concurrency", "1")
+    assert "most often invalid: " in line and "base_url" not in line, line
 
 
 def test_a_shard_says_it_too(here: Path, server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:

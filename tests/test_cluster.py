@@ -312,6 +312,21 @@ def test_a_scheduler_that_is_gone_ends_the_run(home: Path) -> None:
         assert not before & {(x.model, x.question.split("번")[0]) for x in server.history[heard:]}
 
 
+def test_a_scheduler_that_is_stopped_holds_nobody(home: Path) -> None:
+    """Its connections stay open and nothing answers: after `--dask-wait` the run publishes and ends all the same."""
+    with FakeServer(lambda _: Answer(delay_s=0.1)) as server:
+        providers_yaml(home / "providers.yaml", server.url, concurrency=2)
+        with scheduler() as (frozen, address), worker(address) as only:
+            options = ("--tasks", "p", "--run-id", "r", "--shards", "2", "--dask-wait", "1s")
+            process = start("run", *options, "--dask", address, cwd=home)
+            server.wait_until(lambda: len(server.sent) >= 5)
+            only.kill()
+            frozen.send_signal(signal.SIGSTOP)
+            _, err = process.communicate(timeout=60)
+        assert (process.returncode, "Traceback" in err) == (3, False), err
+        assert "lmmbench run --resume r --dask" in err
+
+
 def test_time_without_workers_counts_from_the_last_one(empty: Any) -> None:
     """A worker that comes in time begins the count anew."""
     from distributed import Client

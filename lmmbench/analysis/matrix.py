@@ -125,11 +125,13 @@ def _cell(rows: Rows, part: published.Part, at: NDArray[np.int64], items: Items)
 
 def _estimate(samples: Sequence[tuple[Cell, NDArray[np.float64], NDArray[np.int64]]]) -> None:
     """Fill in mean, interval and clusters of the cells. A sample: its items' means and their clusters."""
+    import numpy as np
+
     measured = [sample for sample in samples if len(sample[1])]
     bounds = stats.intervals([(means, clusters) for _, means, clusters in measured])
     for (cell, means, clusters), (low, high, method) in zip(measured, bounds, strict=True):
         cell |= {"mean": float(means.mean()), "ci_low": low, "ci_high": high, "method": method}
-        cell["clusters"] = len(set(clusters.tolist()))
+        cell["clusters"] = len(np.unique(clusters))
 
 
 def _conduct(rows: Rows, scored: NDArray[np.int64]) -> Cell:

@@ -242,7 +242,7 @@ def _copied(path: Path) -> NDArray[np.float64]:
     """`COPIED` of each row, nan where its scorer does not measure it. Most rows' `aux_json` is not parsed."""
     import numpy as np
 
-    found: list[float | None] = []
-    for batch in read_batches(path, ["aux_json"], BATCH):
-        found += [json.loads(aux).get(COPIED) if aux and COPIED in aux else None for aux in batch["aux_json"]]
-    return np.array(found, np.float64)
+    told = (aux for batch in read_batches(path, ["aux_json"], BATCH) for aux in batch["aux_json"])
+    return np.fromiter(
+        (json.loads(aux).get(COPIED, np.nan) if aux and COPIED in aux else np.nan for aux in told), float
+    )
