@@ -537,7 +537,7 @@ def _finish(
         return 130
     code = bench.exit_code(published, caught, reason, how.min_coverage)
     try:
-        _report(published, folder, code, reason, lang, run_plan.shards)
+        _report(published, folder, code, reason, lang, run_plan)
     except OSError:
         if not caught:
             raise
@@ -565,7 +565,7 @@ def _shard_end(
     code = bench.shard_exit_code(counts.values(), caught, reason, min_coverage)
     _say(f"shard {shard}: {bench.counts_text(counts)}" + (f" · {reason}" if reason else ""))
     for model, stopped in found.ends.get(shard.writer, {}).get("stopped", {}).items():
-        _say(f"{model}: stopped: {visible(_advice(folder, model, stopped))}")
+        _say(f"{model}: stopped: {visible(_advice(run_plan, model, stopped))}")
     if code:
         _say(f"to ask what is left: {_resume(folder, str(shard))}")
     _say(f"when all shards are done: lmmbench merge {_run_name(folder)}")
@@ -711,21 +711,21 @@ def _published(
         ) from None
 
 
-def _advice(folder: Path, model: str, stopped: str) -> str:
+def _advice(run_plan: Plan, model: str, stopped: str) -> str:
     """A model's fault, or why else it was stopped, with its endpoint and the next action where there is one."""
-    from lmmbench import doctor, plan
+    from lmmbench import doctor
     from lmmbench.faults import FAULTS, Fault
 
     kind, _, message = stopped.partition(": ")
     if kind not in FAULTS:
         return stopped
-    planned = plan.load(folder).models[model]
+    planned = run_plan.models[model]
     return f"{kind}: " + doctor.advice(
         Fault(kind, message), model, planned.model, planned.endpoint, planned.endpoint.base_url
     )
 
 
-def _report(published: Published, folder: Path, code: int, reason: str, lang: str, of: int = 0) -> None:
+def _report(published: Published, folder: Path, code: int, reason: str, lang: str, run_plan: Plan) -> None:
     """The matrix and the last line on stdout; what is missing and what to do about it on stderr."""
     from lmmbench import results
 
@@ -739,13 +739,13 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
         shown += (
             f" · unsupported: {visible(unable)}, for one; ask another model, or see the column error" if unable else ""
         )
-        shown += f" · stopped: {visible(_advice(folder, model, stopped))}" if stopped else ""
+        shown += f" · stopped: {visible(_advice(run_plan, model, stopped))}" if stopped else ""
         failed = results.commonest_fault(folder, model) if counts["error"] or counts["invalid"] else ""
         kind = failed.partition(":")[0]
         if failed and kind != (stopped or "").partition(":")[0]:
             # where others were answered, the address and the dialect are right
             alone = kind == "invalid" and counts["ok"] + counts["truncated"] > 0
-            shown += f" · most often {visible(failed if alone else _advice(folder, model, failed))}"
+            shown += f" · most often {visible(failed if alone else _advice(run_plan, model, failed))}"
         _say(f"{model}: {shown}")
     damaged = published.manifest["damaged_records"]
     if damaged:
@@ -760,7 +760,7 @@ def _report(published: Published, folder: Path, code: int, reason: str, lang: st
             _say("no model of this run can take these questions; choose other --models or --tasks")
     if code and not nobody:
         why = {3: "coverage is below the floor", 4: "no answer was got"}.get(code, reason or "stopped")
-        _say(f"{why}; to ask what is left: {_resume(folder, f'I/{of}' if of else '')}")
+        _say(f"{why}; to ask what is left: {_resume(folder, f'I/{run_plan.shards}' if run_plan.shards else '')}")
     _out(f"run: {folder}")
 
 
@@ -1416,8 +1416,9 @@ def score(name: str, lang: str, results: str | None, tasks_dirs: Sequence[str], 
 
     where = places.Places(places.tasks_dirs(tasks_dirs), Path(), places.results_dir(results))
     folder = places.find_run(name, where.results)
-    published = _published(folder, plan.load(folder), None, where)
-    _report(published, folder, 0, "", lang)
+    run_plan = plan.load(folder)
+    published = _published(folder, run_plan, None, where)
+    _report(published, folder, 0, "", lang, run_plan)
 
 
 @cli.command()

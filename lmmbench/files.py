@@ -34,10 +34,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` once all of it is on the disk. Where that fails nothing is left of it."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with io.BufferedWriter(disk.File(temporary)) as f:
+        with _synced(temporary) as f:
             yield f
-            f.flush()
-            disk.sync(f.fileno())
         replace_synced(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -45,15 +43,22 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+@contextlib.contextmanager
+def _synced(path: Path) -> Iterator[IO[bytes]]:
+    """A file all of which is on the disk when it is closed."""
+    with io.BufferedWriter(disk.File(path)) as f:
+        yield f
+        f.flush()
+        disk.sync(f.fileno())
+
+
 def create_atomically(path: Path, data: bytes) -> None:
     """Write bytes to a file that is not there yet; of several that try, in whatever process or machine, one does. It
     appears whole. Raises FileExistsError for the others."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with io.BufferedWriter(disk.File(temporary)) as f:
+        with _synced(temporary) as f:
             f.write(clean(data))
-            f.flush()
-            disk.sync(f.fileno())
         disk.link(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):

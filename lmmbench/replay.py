@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lmmbench import journal, packs, providers, results
 from lmmbench.faults import UsageError
 from lmmbench.journal import Record, Writer
 from lmmbench.plan import Plan, PlannedModel
-from lmmbench.runner import pending, prompt_sha
+from lmmbench.runner import key_of, now, pending, prompt_sha, unsupported_record
 from lmmbench.shards import MAIN, Shard
 from lmmbench.types import AskKey, Request
 
@@ -84,9 +83,9 @@ def _records(
             chosen, asked, model_id, answered, repeats=run_plan.repeats, seed=run_plan.seed,
             shuffled=run_plan.option_order == "shuffled", stream=run_plan.stream, shard=shard,
         ):  # fmt: skip
-            key = {"model": model_id, "pack": request.pack, "item": request.item.id, "trial": request.trial}
+            key = key_of(model_id, request)
             if reason := providers.unsupported(request, planned.model, planned.endpoint):
-                yield {"t": "done", **key, "status": "unsupported", "error": reason, "started_at": _now()}
+                yield unsupported_record(key, reason)
             elif place := lookup(answers, request, model_id, planned):
                 yield _again(_read(*place), key)
             else:
@@ -100,7 +99,7 @@ def _again(record: Record, key: Record) -> Record:
 
 async def _write(writer: Writer, records: Iterable[Record], run_plan: Plan, lacking: Counter[str]) -> None:
     try:
-        await writer.append({"t": "mark", "what": "start", "schema": journal.SCHEMA, "at": _now()})
+        await writer.append({"t": "mark", "what": "start", "schema": journal.SCHEMA, "at": now()})
         group: list[Record] = []
         for record in records:
             group.append(record)
@@ -110,13 +109,9 @@ async def _write(writer: Writer, records: Iterable[Record], run_plan: Plan, lack
         await asyncio.gather(*map(writer.append, group))
         source = run_plan.options.get("replay_of")
         stopped = dict.fromkeys(lacking, f"replay: not in {source}")
-        await writer.append({"t": "mark", "what": "end", "reason": "", "stopped": stopped, "at": _now()})
+        await writer.append({"t": "mark", "what": "end", "reason": "", "stopped": stopped, "at": now()})
     finally:
         await writer.close()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def count(run_plan: Plan, chosen: list[packs.Pack], answers: Held) -> tuple[int, int]:

@@ -519,7 +519,7 @@ def is_untimed(record: Record) -> bool:
 
 
 def _tally(tallies: dict[str, Counter[str]], record: Record, name: str) -> None:
-    """Count a vendor's own word for its model, where it said one."""
+    """Count a record's word for its model, where it has one."""
     if word := record.get(name):
         (tallies.get(record["model"]) or tallies.setdefault(record["model"], Counter()))[word] += 1
 
@@ -532,7 +532,7 @@ def _count_cost(found: Index, worst: float, record: Record, cost: float | None) 
     found.spent_usd += cost - worst
     found.cost_pico = None if found.cost_pico is None else found.cost_pico + round(cost * 10**12)
     source = "table" if record.get("cost_usd") is None else "reported"
-    (found.cost_sources.get(record["model"]) or found.cost_sources.setdefault(record["model"], Counter()))[source] += 1
+    _tally(found.cost_sources, {"model": record["model"], "source": source}, "source")
 
 
 def _count_tokens(found: Index, usage: Usage) -> None:
@@ -812,13 +812,12 @@ def warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
 def commonest_fault(folder: Path, model: str) -> str:
     """`kind: text` of the fault that most of a published model's unanswered asks ended in, "" where there is none; of its
     texts, and of kinds as common, the first by alphabet."""
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(folder / "models" / f"{model}.parquet", columns=["status", "error_kind", "error"]).to_pylist()
+    names = ("status", "error_kind", "error")
     texts: dict[str, list[str]] = {}
-    for row in rows:
-        if row["status"] in ("error", "invalid") and row["error_kind"]:
-            texts.setdefault(row["error_kind"], []).append(row["error"] or "")
+    for batch in read_batches(folder / "models" / f"{model}.parquet", names, BATCH):
+        for status, kind, text in zip(*(batch[name] for name in names), strict=True):
+            if status in ("error", "invalid") and kind:
+                texts.setdefault(kind, []).append(text or "")
     kind = max(sorted(texts), key=lambda k: len(texts[k]), default="")
     return f"{kind}: {min(texts[kind])}" if kind else ""
 

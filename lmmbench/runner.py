@@ -131,7 +131,7 @@ class Runner:
                 at_end.callback(alarm.cancel)
             endpoints = [_opening(gate) for gate in self._gates()]
             await self._writer.append(
-                {"t": "mark", "what": "start", "schema": SCHEMA, "at": _now(), "endpoints": endpoints}
+                {"t": "mark", "what": "start", "schema": SCHEMA, "at": now(), "endpoints": endpoints}
             )
             everything = asyncio.create_task(self._ask_everything())
             stop = asyncio.create_task(self._stop.wait())
@@ -183,10 +183,10 @@ class Runner:
         while self._logging:
             await asyncio.wait(self._logging)
         stopped = {lane.model_id: lane.stopped for lane in self.lanes if lane.stopped}
-        now = asyncio.get_running_loop().time()
-        closing = [_closing(gate, now) for gate in self._gates()]
+        ended = asyncio.get_running_loop().time()
+        closing = [_closing(gate, ended) for gate in self._gates()]
         await self._writer.append(
-            {"t": "mark", "what": "end", "reason": self.stop_reason, "stopped": stopped, "endpoints": closing, "at": _now()}
+            {"t": "mark", "what": "end", "reason": self.stop_reason, "stopped": stopped, "endpoints": closing, "at": now()}
         )  # fmt: skip
 
     def _gates(self) -> list[Gate]:
@@ -253,7 +253,7 @@ class Runner:
         there are slots. The reserved dollars become what it cost, or stay spent where that is not known. Raises Fault,
         or Stopped when the model or the run was stopped before it was sent."""
         loop = asyncio.get_running_loop()
-        key = _key(lane, request)
+        key = key_of(lane.model_id, request)
         task = asyncio.current_task()
         if task is not None:
             self._sending.add(task)
@@ -263,7 +263,7 @@ class Runner:
             if lane.stopped or self._stop.is_set():
                 raise Stopped
             spent = worst
-            await self._writer.append({"t": "intent", **key, "at": _now(), "worst": worst})
+            await self._writer.append({"t": "intent", **key, "at": now(), "worst": worst})
             started, asked_at = loop.time(), datetime.now(UTC)
             try:
                 reply = await lane.provider.ask(request)
@@ -330,7 +330,7 @@ class Runner:
         unknown = {"unknown_finish": fault.unknown_finish} if fault.unknown_finish else {}
         sha = {"request_sha": fault.request_sha} if fault.rule.status == "refused" else {}
         await self._writer.append(
-            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, **unknown, **sha, "at": _now()}
+            {"t": "fail", **key, "kind": fault.kind, "error": fault.message, "billed": fault.maybe_billed, **unknown, **sha, "at": now()}
         )  # fmt: skip
 
     async def _retry(self, lane: Lane, request: Request, first: Fault, worst: float, queued: float) -> None:
@@ -406,9 +406,7 @@ class Runner:
                 task.cancel()
 
     async def _record_unsupported(self, lane: Lane, request: Request, reason: str) -> None:
-        await self._writer.append(
-            {"t": "done", **_key(lane, request), "status": "unsupported", "error": reason, "started_at": _now()}
-        )
+        await self._writer.append(unsupported_record(key_of(lane.model_id, request), reason))
         lane.statuses["unsupported"] += 1
 
 
@@ -429,15 +427,15 @@ def _change(gate: Gate, change: Change) -> Record:
     """The mark of a changed limit."""
     return {
         "t": "mark", "what": "limit", "ids": list(gate.ids), "from": change.before, "to": change.after, "why": change.why,
-        "at": _now(),
+        "at": now(),
     }  # fmt: skip
 
 
-def _closing(gate: Gate, now: float) -> Record:
+def _closing(gate: Gate, ended: float) -> Record:
     """What the end mark says of an endpoint."""
     budget = gate.budget
     return {
-        "ids": list(gate.ids), "waited_s": round(gate.waited_s(now), 3), "retries": budget.retries,
+        "ids": list(gate.ids), "waited_s": round(gate.waited_s(ended), 3), "retries": budget.retries,
         "not_retried": budget.refused,
     }  # fmt: skip
 
@@ -462,11 +460,17 @@ def _watch(lane: Lane, reply: Reply, cut: str) -> None:
                 lane.alarms.append(text)
 
 
-def _key(lane: Lane, request: Request) -> Record:
-    return {"model": lane.model_id, "pack": request.pack, "item": request.item.id, "trial": request.trial}
+def unsupported_record(key: Record, reason: str) -> Record:
+    """The record of an ask that its model cannot be sent."""
+    return {"t": "done", **key, "status": "unsupported", "error": reason, "started_at": now()}
 
 
-def _now() -> str:
+def key_of(model_id: str, request: Request) -> Record:
+    """What each record of an ask begins with."""
+    return {"model": model_id, "pack": request.pack, "item": request.item.id, "trial": request.trial}
+
+
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 

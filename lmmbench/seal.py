@@ -107,7 +107,7 @@ def seal(pack: Pack, share: float, to: Path, salt: bytes) -> Sealed:
         if folder.exists():
             raise UsageError(f"{folder} exists; remove it, or name another folder with --to")
     chosen = drawn(pack.items, share, salt)
-    lines = [json.loads(line) for line in read_text(pack.folder / "items.jsonl").split("\n") if line.strip()]
+    lines = _lines(pack.folder)
     taken = [_with_canary(line, salt) for line in lines if line["cluster_id"] in chosen]
     kept = [line for line in lines if line["cluster_id"] not in chosen]
     if not taken or not kept:
@@ -129,6 +129,10 @@ def seal(pack: Pack, share: float, to: Path, salt: bytes) -> Sealed:
     return Sealed(public, sealed, len(kept), len(taken))
 
 
+def _lines(folder: Path) -> list[Line]:
+    return [json.loads(line) for line in read_text(folder / "items.jsonl").split("\n") if line.strip()]
+
+
 def _with_canary(line: Line, salt: bytes) -> Line:
     """A sealed item has a canary of its own, so that a leaked copy says which part leaked."""
     mark = f"canary:{uuid.UUID(bytes=_keyed(salt, 'canary')[:16], version=4)}"
@@ -137,8 +141,6 @@ def _with_canary(line: Line, salt: bytes) -> Line:
 
 def _write_part(pack: Pack, folder: Path, lines: Sequence[Line], card: Line, part: str) -> None:
     """A folder that is a pack: its items, their media, the card, and what the split makes it break."""
-    import yaml
-
     make_folder(folder, new=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_atomically(folder / "items.jsonl", text.encode())
@@ -147,13 +149,15 @@ def _write_part(pack: Pack, folder: Path, lines: Sequence[Line], card: Line, par
         write_atomically(folder / path, (pack.folder / path).read_bytes())
     data = read_yaml(pack.folder / "card.yaml")[0] | card
     data |= {"version": f"{pack.card.version}+{part}", "items_sha256": sha256(text)}
-    _write_yaml(folder / "card.yaml", yaml.safe_dump(data, allow_unicode=True, sort_keys=False))
+    _write_yaml(folder / "card.yaml", data)
     if found := list(_excused(pack, packs.load(folder))):
-        _write_yaml(folder / "excused.yaml", yaml.safe_dump(found, allow_unicode=True, sort_keys=False))
+        _write_yaml(folder / "excused.yaml", found)
 
 
-def _write_yaml(path: Path, text: str) -> None:
-    write_atomically(path, text.encode())
+def _write_yaml(path: Path, data: Any) -> None:
+    import yaml
+
+    write_atomically(path, yaml.safe_dump(data, allow_unicode=True, sort_keys=False).encode())
 
 
 def _excused(whole: Pack, part: Pack) -> Iterator[Line]:
@@ -176,8 +180,7 @@ def verify(public: Path, sealed: Path) -> list[str]:
     """What is wrong with a sealed part, going by the public part's hashes; empty where each item is the one committed to."""
     promised = Counter(json.loads(read_text(public / HASHES))["hashes"])
     salt = read_salt(sealed / SALT)
-    lines = [json.loads(line) for line in read_text(sealed / "items.jsonl").split("\n") if line.strip()]
-    found = {commitment(line, salt): line["id"] for line in lines}
+    found = {commitment(line, salt): line["id"] for line in _lines(sealed)}
     wrong = [
         f"{name}: not an item that the public part's {HASHES} commits to"
         for h, name in found.items()

@@ -35,9 +35,9 @@ def tasks(folders: packs.Folders) -> list[dict[str, Any]]:
     """Every pack with its groups, counts and licence."""
     rows = []
     for name, folder in packs.find(folders).items():
-        card, there = packs.load_card(folder), not packs.awaits_import(folder)
-        active = packs.load(folder).active if there else ()
-        title = card.title if there else f"{card.title} (not imported: lmmbench import {name})"
+        pack = None if packs.awaits_import(folder) else packs.load(folder)
+        card, active = (pack.card, pack.active) if pack else (packs.load_card(folder), ())
+        title = card.title if pack else f"{card.title} (not imported: lmmbench import {name})"
         rows.append({
             "task": name, "version": card.version, "title": title, "groups": list(card.groups),
             "items": len(active), "strata": sorted({i.stratum for i in active}), "licence": card.licence,

@@ -137,7 +137,11 @@ Texts = tuple["NDArray[np.int32]", Any]
 
 def _texts(paths: Sequence[Path], name: str) -> Texts:
     """A column of several files as one. Columns are read one by one: all together would take four times the memory."""
-    return coded([read_parquet(path, [name], () if name in _DISTINCT else (name,))[name] for path in paths])
+    import pyarrow as pa
+
+    found = coded([read_parquet(path, [name], () if name in _DISTINCT else (name,))[name] for path in paths])
+    pa.default_memory_pool().release_unused()  # the column, before the next is read
+    return found
 
 
 def _pairs(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -23,6 +23,8 @@ MAX_STREAM = 8 * MAX_BODY
 IDLE_S = 15.0
 """How long an unused connection is kept: servers close theirs after a while, and an ask must not meet that moment."""
 
+PATH_SAFE = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is (RFC 3986, 3.3), escapes that are there already among it."""
 _PORTS = {"http": 80, "https": 443}
 _DEFAULTS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "lmmbench"}
 
@@ -114,7 +116,7 @@ def _place(url: str) -> Place:
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError(url)
     port = parts.port or _PORTS[parts.scheme]
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
+    target = quote(parts.path or "/", safe=PATH_SAFE) + (f"?{parts.query}" if parts.query else "")
     return Place(parts.scheme, parts.hostname, port, _authority(parts), target)
 
 

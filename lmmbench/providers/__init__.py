@@ -19,7 +19,7 @@ from lmmbench import config
 from lmmbench import media as media_files
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, UsageError
-from lmmbench.net.http import Sender
+from lmmbench.net.http import PATH_SAFE, Sender
 from lmmbench.net.http1 import Response, Watch
 from lmmbench.net.keys import without_key
 from lmmbench.net.sse import Event
@@ -89,10 +89,9 @@ def _place(url: str, location: str) -> str:
     if not location or not host:
         return "no readable place"
     host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe=_PATH)}"[:LONGEST_PLACE]
+    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe=PATH_SAFE)}"[:LONGEST_PLACE]
 
 
-_PATH = "/%:@!$&'()*+,;=~"
 LONGEST_PLACE = 200
 """Characters of a redirect's place that are shown."""
 

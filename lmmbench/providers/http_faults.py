@@ -84,9 +84,12 @@ def reply_object(status: int, headers: Mapping[str, str], body: bytes, own: Mapp
     no JSON, no object, an error inside a 200."""
     if status != 200:
         raise http_fault(status, headers, body, own)
-    if (start := _start(body)).startswith("<"):
-        raise Fault("page", f"answers with a web page, not JSON: {start[:60]!r}", maybe_billed=True)
-    data = parse_json(body)
+    try:
+        data = parse_json(body)
+    except Fault:
+        if not (start := _start(body)).startswith("<"):
+            raise
+        raise Fault("page", f"answers with a web page, not JSON: {start[:60]!r}", maybe_billed=True) from None
     if not isinstance(data, dict) or data.get("error"):
         raise http_fault(status, headers, body, own)
     return data
@@ -165,30 +168,37 @@ def _by_body(error: dict[str, Any], words: str, message: str, status: int) -> st
     for kind, pattern in BODY_RULES:
         if pattern.search(words) and not (status >= 500 and kind in ("policy", "quota", "auth", "config")):
             return kind
-    believed = () if status >= 500 else ("quota",) if status == 429 else None
     for kind, pattern in BODY_RULES:
-        # a key that may not send pictures at all is no fault of one picture
-        if status in (401, 403) and kind == "too_large":
-            continue
-        if (believed is None or kind in believed) and pattern.search(message):
+        if _believed(kind, status) and pattern.search(message):
             return kind
     return None
+
+
+def _believed(kind: str, status: int) -> bool:
+    """Whether a message under this status may be read as a fault of this kind."""
+    if status >= 500:
+        return False
+    if status == 429:
+        return kind == "quota"
+    # a key that may not send pictures at all is no fault of one picture
+    return kind != "too_large" or status not in (401, 403)
 
 
 _STATUS = {
     400: "request", 401: "auth", 402: "quota", 403: "auth", 404: "config", 405: "config", 408: "overload",
     409: "overload", 413: "too_large", 422: "request", 425: "overload", 429: "rate",
+    511: "page",  # RFC 6585, section 6: log in to the network first
 }  # fmt: skip
 
 
 def _by_status(status: int) -> str:
-    if status == 511:  # RFC 6585, section 6: log in to the network first
-        return "page"
+    if status in _STATUS:
+        return _STATUS[status]
     if status >= 500:
         return "overload"
     if 300 <= status < 400:
         return "config"
-    return _STATUS.get(status, "request" if 400 <= status < 500 else "invalid")
+    return "request" if 400 <= status < 500 else "invalid"
 
 
 def _delay(error: dict[str, Any], headers: Mapping[str, str]) -> float | None:

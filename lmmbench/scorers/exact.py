@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmmbench.hangul import is_syllable, parts
 from lmmbench.scorers import Grade, Scorer, numbers
 from lmmbench.scorers.text import DEFAULT_STEPS, bare, clean
 from lmmbench.types import Item
@@ -106,9 +107,9 @@ def _may_follow(gold: str, ending: str) -> bool:
     if ending not in ENDINGS:
         return False
     last = gold[-1]
-    if not "가" <= last <= "힣":
+    if not is_syllable(last):
         return True
-    closed = (ord(last) - 0xAC00) % 28 > 0
+    closed = parts(last)[2] != ""
     agrees = ending not in (_AFTER_VOWEL if closed else _AFTER_CONSONANT)
     if len(gold) == 1:
         return agrees and len(ending) > 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from lmmbench.hangul import is_syllable
 from lmmbench.scorers.extract import words
 from lmmbench.scorers.extract.clean import HANGUL_LABELS, JAMO_LABELS, plain
 
@@ -68,12 +69,8 @@ def _option_keys(options: tuple[str, ...]) -> list[tuple[str, re.Pattern[str], f
     return [(key, re.compile(r"\s*".join(map(re.escape, key))), members) for key, members in found]
 
 
-def _is_hangul(char: str) -> bool:
-    return "가" <= char <= "힣"
-
-
 def _wordlike(char: str) -> bool:
-    return char.isalnum() or _is_hangul(char)
+    return char.isalnum() or is_syllable(char)
 
 
 def _stands_alone(text: str, start: int, end: int, key: str) -> bool:
@@ -83,7 +80,7 @@ def _stands_alone(text: str, start: int, end: int, key: str) -> bool:
     after = text[end : end + 1]
     if not after or not _wordlike(after) or not _wordlike(text[end - 1]):
         return True
-    if not _is_hangul(after):
+    if not is_syllable(after):
         return not (after.isascii() and text[end - 1].isascii())
     if len(key) >= 6 or (len(key) > 3 and key[-1] in "다요음까"):
         return True
@@ -122,7 +119,7 @@ def _number(match: re.Match[str]) -> int:
 
 def _weakness(match: re.Match[str], text: str) -> int | None:
     """How far a label stands on its own (see Mention.weak); None where it is part of a word or an article."""
-    attached = _is_hangul(text[match.end() : match.end() + 1])
+    attached = is_syllable(text[match.end() : match.end() + 1])
     if match["close"]:
         return 0 if match["open"] or match["noun"] or (match["latin"] or "").isupper() else 1
     if match["hangul"] and not match["beon"]:
