@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 WATCHED = ("served_model", "system_fingerprint")
@@ -55,6 +56,7 @@ def prompt_cut(text: str, counted: int | None) -> str:
     )
 
 
+@lru_cache(maxsize=1024)
 def is_alias(asked: str, served: str) -> bool:
     """Whether the served name is the one that was asked for with a date or a version behind it, or with another folder
     before it: `gpt-x` and `gpt-x-2026-05-01`, `openai/gpt-x` and `gpt-x`, `gemini-x` and `models/gemini-x-001`."""

@@ -262,7 +262,7 @@ class Media:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One question as it is put to a model.
 
@@ -295,7 +295,7 @@ class Call:
     dropped: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """Tokens as the vendor counts them, null where not said. For every vendor `input` includes what was read from its
     cache (`cached`) and written to it (`cache_write`), and `output` includes `reasoning`."""
@@ -320,7 +320,7 @@ class Reply:
     finish: Finish
     finish_raw: str = ""
     reasoning: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     served_model: str | None = None
     system_fingerprint: str | None = None
     request_id: str | None = None

@@ -72,11 +72,13 @@ class Sender:
             raise Fault("config", "the endpoint's base_url or a header cannot be sent") from None
         sent = False
         idle = self._idle[place.scheme, place.host, place.port, proxy or ""]
+        connection, ends = self._used(idle), asyncio.get_running_loop().time() + deadline_s
         try:
-            async with asyncio.timeout(deadline_s):
-                connection = self._used(idle) or await self._connect(place, proxy)
-                sent = True
-                reply = await connection.exchange(request, MAX_STREAM if watch else MAX_BODY, watch)
+            if connection is None:
+                async with asyncio.timeout_at(ends):
+                    connection = await self._connect(place, proxy)
+            sent = True
+            reply = await connection.exchange(request, MAX_STREAM if watch else MAX_BODY, watch, ends=ends)
         except TimeoutError:
             raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=sent) from None
         if not connection.closed:

@@ -8,11 +8,12 @@ sleeps until its reply is whole. What that saves is in docs/performance.md.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -41,6 +42,9 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._held[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:  # the inherited one raises and catches a KeyError
+        return self._held.get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
@@ -73,13 +77,16 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = HttpResponseParser(self)  # begins anew after each whole reply
         self._whole: asyncio.Future[None] | None = None
+        self._ends = math.inf
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def exchange(
-        self, request: bytes, most: int, watch: Watch | None = None, *, head_only: bool = False
-    ) -> Response:
-        """Send the request and wait for the reply, of at most `most` decoded bytes. `watch` sees a 200 as it comes. With
-        `head_only` nothing after the headers is part of the reply (CONNECT). Raises Fault; whatever ends it before the
-        reply is whole, a cancellation too, closes the connection."""
+        self, request: bytes, most: int, watch: Watch | None = None, *, ends: float = math.inf,
+        head_only: bool = False,
+    ) -> Response:  # fmt: skip
+        """Send the request and wait for the reply, of at most `most` decoded bytes, until `ends` (loop time). `watch` sees
+        a 200 as it comes. With `head_only` nothing after the headers is part of the reply (CONNECT). Raises Fault and
+        TimeoutError; whatever ends it before the reply is whole, a cancellation too, closes the connection."""
         self._headers: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []
         self._status = self._fed = self._head = self._size = 0
@@ -90,6 +97,7 @@ class Connection(asyncio.Protocol):
         try:
             if self.closed:
                 raise broken("the server closed the connection")
+            self._wait_until(ends)
             self._transport.write(request)
             await self._whole
         except BaseException:
@@ -114,7 +122,25 @@ class Connection(asyncio.Protocol):
             self.closed = True
             self._transport.abort()
 
+    def _wait_until(self, ends: float) -> None:
+        """One alarm serves many exchanges: it looks at the clock when it rings."""
+        self._ends = ends
+        if self._alarm and self._alarm.when() > ends:
+            self._alarm.cancel()
+            self._alarm = None
+        if not self._alarm and ends < math.inf:
+            self._alarm = self._loop.call_at(ends, self._ring)
+
     # --- what the event loop calls
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._whole is None or self._whole.done():
+            return
+        if self._loop.time() < self._ends:
+            self._alarm = self._loop.call_at(self._ends, self._ring)
+        else:
+            self._fail(TimeoutError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -138,6 +164,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
+        if self._alarm:
+            self._alarm.cancel()
         if self._answered or (self._until_closed and error is None):
             self._finish()
         else:
@@ -220,9 +248,9 @@ class Connection(asyncio.Protocol):
             self.idle_since = self._loop.time()
             self._whole.set_result(None)
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, error: Fault | TimeoutError) -> None:
         if self._whole is not None and not self._whole.done():
-            self._whole.set_exception(fault)
+            self._whole.set_exception(error)
         self.close()
 
 

@@ -25,6 +25,8 @@ def parameters(request: Request, model: Model) -> tuple[dict[str, Any], dict[str
 
 def _not_taken(can: Capabilities, wanted: dict[str, Any]) -> list[str]:
     """Names of wanted parameters that the family does not obey."""
+    if can.temperature == can.seed == can.stop == "accepted" and can.temperature_range is None:
+        return []
     taken = [("temperature", can.temperature), (can.seed_field, can.seed), *((stop, can.stop) for stop in STOPS)]
     names = [name for name, how in taken if how != "accepted" and name in wanted]
     if "temperature" not in names and not can.in_range(wanted["temperature"]):
