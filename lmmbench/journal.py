@@ -111,13 +111,18 @@ class Writer:
     async def append(self, record: Record) -> None:
         """Write one record; it is safe when this returns. Raises JournalError; after an error of any other kind, in
         writing or in `on_safe`, that error: whatever stops the writer, nobody waits for it."""
+        await self.put(record)
+
+    def put(self, record: Record) -> asyncio.Future[None]:
+        """`append` without waiting: the future is done when the record is safe. Records are written in the order in
+        which they were put, so what was put before a record that is safe is safe as well."""
         if self._broken:
             raise self._broken
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((record, line_of(record), done))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
-        await done
+        return done
 
     async def _flush(self) -> None:
         """Write and sync whatever has gathered, again and again until nothing has."""

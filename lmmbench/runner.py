@@ -19,7 +19,7 @@ from lmmbench import alarms, money, packs
 from lmmbench.canon import sha256
 from lmmbench.faults import Fault, Load
 from lmmbench.journal import SCHEMA, JournalError, Record, Writer
-from lmmbench.net.limits import Change, Gate, Turns
+from lmmbench.net.limits import Change, Gate
 from lmmbench.providers import Provider
 from lmmbench.providers.finish import LONGEST_WORD
 from lmmbench.shards import Shard
@@ -115,7 +115,6 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[Any]] = set()
         self._logging: set[asyncio.Task[None]] = set()
-        self._turns = Turns()
         self._stop = asyncio.Event()
         self._abort = asyncio.Event()
         self._error: BaseException | None = None
@@ -249,15 +248,16 @@ class Runner:
             return
 
     async def _send(self, lane: Lane, request: Request, worst: float, queued: float, slot: int) -> None:
-        """One attempt. The slot is held until its outcome is on the disk, so that a crash can cost no more asks than
-        there are slots. The reserved dollars become what it cost, or stay spent where that is not known. Raises Fault,
-        or Stopped when the model or the run was stopped before it was sent."""
+        """One attempt. The slot is held until its outcome is in line for the disk: the next ask's intent stands behind
+        it, and is safe before that ask is sent, so a crash can cost no more asks than there are slots. The reserved
+        dollars become what it cost, or stay spent where that is not known. Raises Fault, or Stopped when the model or
+        the run was stopped before it was sent."""
         loop = asyncio.get_running_loop()
         key = key_of(lane.model_id, request)
         task = asyncio.current_task()
         if task is not None:
             self._sending.add(task)
-        spent = 0.0
+        spent, held = 0.0, True
         load: Load = ""
         try:
             if lane.stopped or self._stop.is_set():
@@ -287,22 +287,29 @@ class Runner:
                 "queue_s": started - queued,
                 "started_at": asked_at.isoformat(timespec="microseconds"),
             }
-            await self._writer.append(record)
+            saved = self._writer.put(record)
             price = money.price_of(lane.model, lane.others, reply.served_model)
             cost = money.cost(reply.usage, price, asked_at, reply.cost_usd)
             spent = worst if cost is None else cost
+            held = self._let_go(lane, slot, load, worst, spent)
+            await saved
             lane.cost_known = lane.cost_known and cost is not None
             lane.cost_usd += cost or 0.0
             lane.statuses[record["status"]] += 1
             _watch(lane, reply, cut)
             self.answered.set()
-            await self._turns.take()
         finally:
-            self._budget.settle(worst, spent)
-            for change in lane.gate.release(slot, load):
-                self._changed(lane, change)
+            if held:
+                self._let_go(lane, slot, load, worst, spent)
             if task is not None:
                 self._sending.discard(task)
+
+    def _let_go(self, lane: Lane, slot: int, load: Load, worst: float, spent: float) -> bool:
+        """Give back a slot and the dollars that were reserved with it. Returns False: they are held no more."""
+        self._budget.settle(worst, spent)
+        for change in lane.gate.release(slot, load):
+            self._changed(lane, change)
+        return False
 
     def _changed(self, lane: Lane, change: Change) -> None:
         """Log what changed at an endpoint; where it was given up, its models are asked no more."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lmmbench import cli, packs, results, runner
+from lmmbench import cli, disk, packs, results, runner
 from lmmbench.faults import Fault
 from lmmbench.journal import Writer, check_free
 from lmmbench.net.limits import Gate
@@ -532,6 +532,34 @@ def test_kill_9_loses_no_answer_and_bills_few_twice(tmp_path: Path, kills: int) 
             f"\nkill -9: {kills} kills, {asked.total()} requests for {2 * items} questions; 0 answers lost, 0 asked again "
             f"after they were in the journal, {extra} extra asks ({extra / kills:.2f} a kill, {LIMIT} allowed)"
         )
+
+
+def test_no_ask_is_sent_before_the_answer_that_left_its_slot_is_on_the_disk(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot is free once its answer stands in line for the journal; whoever takes it writes behind that answer, and is
+    sent when both are synced. So a crash costs no more asks than there are slots."""
+    path, synced, early = home / "results" / "r" / "journal" / "main.jsonl", [0], []
+    real = disk.sync
+
+    def sync(fd: int) -> None:
+        size = os.fstat(fd).st_size
+        real(fd)
+        if path.exists() and os.fstat(fd).st_ino == path.stat().st_ino:
+            synced[0] = size
+
+    with FakeServer() as server:
+
+        def script(x: Exchange) -> Answer | None:
+            safe = path.read_bytes()[: synced[0]]
+            early.append(len(server.history) - 1 - safe.count(b'{"t":"done"'))
+            return None
+
+        server.script = script
+        monkeypatch.setattr(disk, "sync", sync)
+        providers_yaml(home / "providers.yaml", server.url, concurrency=1)
+        assert run_here(home).code == 0
+    assert early == [0] * 40
 
 
 def test_resume_asks_where_the_plan_says(home: Path) -> None:

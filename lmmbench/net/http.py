@@ -8,13 +8,14 @@ import ssl
 import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from lmmbench.faults import Fault
 from lmmbench.net.hosts import is_loopback
 from lmmbench.net.http1 import Connection, Response, Watch
+from lmmbench.net.limits import Turns
 
 MAX_BODY = 8 * 1024 * 1024
 """Decoded bytes of one reply; more is no answer (and may be a decompression bomb)."""
@@ -48,6 +49,7 @@ class Sender:
 
     def __init__(self, connect_timeout_s: float = 20.0) -> None:
         self._connect_timeout_s = connect_timeout_s
+        self._turns = Turns()
         self._idle: dict[tuple[str, str, int, str], list[Connection]] = defaultdict(list)
 
     async def __aenter__(self) -> Sender:
@@ -67,7 +69,7 @@ class Sender:
         With `watch` a 200 is a stream: it is shown each piece of it, also of one that ends in a Fault."""
         try:
             place, proxy = _place(url), proxy_of(url)
-            request = _request(method, place, proxy, headers, body)
+            request = b"%b%d\r\n\r\n%b" % (_head(method, place, proxy, tuple(headers.items())), len(body), body)
         except ValueError:
             raise Fault("config", "the endpoint's base_url or a header cannot be sent") from None
         sent = False
@@ -83,6 +85,7 @@ class Sender:
             raise Fault("timeout", f"no whole reply within {deadline_s:g} s", maybe_billed=sent) from None
         if not connection.closed:
             idle.append(connection)
+        await self._turns.take()
         return reply
 
     def _used(self, idle: list[Connection]) -> Connection | None:
@@ -129,9 +132,11 @@ def _authority(parts: SplitResult) -> str:
     return host if parts.port in (None, _PORTS[parts.scheme]) else f"{host}:{parts.port}"
 
 
-def _request(method: str, place: Place, proxy: str | None, headers: Mapping[str, str], body: bytes) -> bytes:
-    """The whole request. Raises ValueError if a header would be more than one line."""
-    given = {name.lower() for name in headers}
+@lru_cache(maxsize=256)
+def _head(method: str, place: Place, proxy: str | None, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """A request up to the length of its body, which is all that differs between those of an endpoint. Raises ValueError
+    if a header would be more than one line."""
+    given = {name.lower() for name, _ in headers}
     rest = {name: value for name, value in _DEFAULTS.items() if name not in given}
     target = place.target
     if proxy and place.scheme == "http":  # RFC 9112, section 3.2.2: a proxy is told the whole URL
@@ -140,14 +145,13 @@ def _request(method: str, place: Place, proxy: str | None, headers: Mapping[str,
     lines = [
         f"{method} {target} HTTP/1.1",
         f"Host: {place.authority}",
-        *(f"{name}: {value}" for name, value in headers.items()),
-        *(f"{name}: {value}" for name, value in rest.items()),
-        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in (*headers, *rest.items())),
+        "Content-Length: ",
     ]
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
         raise ValueError("a line break in a header")
-    return text.encode() + b"\r\n\r\n" + body
+    return text.encode()
 
 
 async def _direct(place: Place) -> Connection:

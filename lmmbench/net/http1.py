@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -55,11 +56,12 @@ class Headers(Mapping[str, str]):
 
 @dataclass(slots=True)
 class Response:
-    """What came back: status, headers and the decoded body."""
+    """What came back: status, headers, the decoded body, and when that was (time.perf_counter)."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    at: float = field(default_factory=time.perf_counter)
 
 
 def broken(text: str) -> Fault:

@@ -11,4 +11,4 @@ def without_key(key: Secret, reply: Response) -> Response:
     if not key:
         return reply
     headers = Headers((k, key.hide(v.encode(*RAW)).decode(*RAW)) for k, v in reply.headers.items())
-    return Response(reply.status, headers, key.hide(reply.body))
+    return Response(reply.status, headers, key.hide(reply.body), reply.at)

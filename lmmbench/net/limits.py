@@ -151,16 +151,16 @@ class Gate:
         return wait
 
 
-AT_ONCE = 32
+AT_ONCE = 16
 
 
 class Turns:
     """Lets AT_ONCE tasks go on in a turn of the event loop, the others in the turns after it, in order.
 
     A loop takes all that is ready through one stage before any of it through the next. So hundreds of answers that come
-    together are all read, then all recorded, then all make room for the next ask, and then all wait for the network
+    together are all decoded, then all recorded, then all make room for the next ask, and then all wait for the network
     together: it is idle while we work, and we are idle while it works. A few at a time, their next asks are on
-    the wire while the others are still being recorded (docs/performance.md says what that brings).
+    the wire while the others are still to be decoded (docs/performance.md says what that brings).
     """
 
     def __init__(self) -> None:

@@ -173,8 +173,9 @@ class HttpProvider:
 
     async def _plain(self, call: Call) -> Reply:
         started = time.perf_counter()
-        reply = self._decode(await self._send(call))
-        reply.latency_s = time.perf_counter() - started
+        response = await self._send(call)
+        reply = self._decode(response)
+        reply.latency_s = response.at - started
         return reply
 
     async def _streamed(self, call: Call, form: Form) -> Reply:
@@ -193,7 +194,7 @@ class HttpProvider:
             headers = response.headers
             if not heard.events:  # an error, or a server that does not stream
                 reply = self._decode(response)
-                reply.latency_s = heard.seconds()
+                reply.latency_s = response.at - heard.started
                 return reply
         return self._told(form, heard, headers, broken)
 

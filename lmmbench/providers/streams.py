@@ -50,7 +50,7 @@ class Heard:
         self.events: list[Event] = []
         self.times: list[float] = []
         self._parser = Parser()
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
 
     def __call__(self, chunk: bytes) -> bool:
         """Whether nothing of the reply can follow these bytes."""
@@ -63,7 +63,7 @@ class Heard:
         self.times += [self.seconds()] * len(new)
 
     def seconds(self) -> float:
-        return time.perf_counter() - self._started
+        return time.perf_counter() - self.started
 
     def date(self, reply: Reply, first: int | None) -> Reply:
         """The reply with its times, both from sending: the first content token's and the last event's."""
