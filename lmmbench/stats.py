@@ -10,8 +10,11 @@ promises never to change (NEP 19: bit generators are stable, what `Generator` ma
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +132,8 @@ def bootstrap(
         widths = [tables[n][0].shape[1] for n in group]
         sums = np.hstack([tables[n][0] for n in group]).astype(np.float64, copy=False)
         sizes, owner = np.hstack([tables[n][1] for n in group]), np.repeat(np.arange(len(group)), widths)
-        means = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(height, seed)])
+        work = partial(_means, height, seed, sums, sizes, owner)
+        means = np.concatenate([part for span in _in_threads(work, _spans(height)) for part in span])
         bounds = np.split(np.quantile(means, shares, axis=0), np.cumsum(widths)[:-1], axis=-1)
         found |= zip(group, bounds, strict=True)
     return [found[n] for n in range(len(tables))]
@@ -140,14 +144,42 @@ def _draws(clusters: int) -> int:
     return max(DRAWS // 5, min(DRAWS, 4_000_000 // clusters))
 
 
-def _resamples(clusters: int, seed: int) -> Iterator[Floats]:
-    """How often each cluster is drawn in each resample, shape (some, clusters), until all are drawn."""
+def _means(
+    clusters: int, seed: int, sums: Floats, sizes: Floats, owner: NDArray[np.int64], starts: range
+) -> list[Floats]:
+    """The means of the resamples that begin with these, shape (some, k) each."""
+    return [(drawn @ sums) / (drawn @ sizes)[:, owner] for drawn in _resamples(clusters, seed, starts)]
+
+
+_SPANS = 4
+_MANY = 4_000_000
+"""Random numbers from which on a bootstrap is worth several threads."""
+
+
+def _spans(clusters: int) -> list[range]:
+    """The first resamples of what is worked on at once, split into parts. What is worked on together does not depend
+    on the split."""
+    starts = range(0, _draws(clusters), max(1, _AT_ONCE // clusters))
+    parts = _SPANS if _draws(clusters) * clusters > _MANY else 1
+    return [starts[len(starts) * n // parts : len(starts) * (n + 1) // parts] for n in range(parts)]
+
+
+def _in_threads(work: Callable[[range], list[Floats]], spans: Sequence[range]) -> list[list[Floats]]:
+    """What becomes of each span, in threads where there are several: numpy draws without the interpreter's lock."""
+    if len(spans) == 1:
+        return [work(spans[0])]
+    with ThreadPoolExecutor(min(len(spans), os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, spans))
+
+
+def _resamples(clusters: int, seed: int, starts: range) -> Iterator[Floats]:
+    """How often each cluster is drawn in the resamples that begin with these, shape (some, clusters)."""
     import numpy as np
 
     stream, draws = np.random.PCG64(seed), _draws(clusters)
-    step = max(1, _AT_ONCE // clusters)
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
+    stream.advance(starts.start * clusters)
+    for start in starts:
+        rows = min(starts.step, draws - start)
         words = stream.random_raw(rows * clusters)
         # the upper 32 bits, scaled to 0…clusters-1: off from uniform by less than clusters / 2**32
         words >>= np.uint64(32)

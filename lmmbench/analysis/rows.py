@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,9 +224,11 @@ def _hangul(texts: Sequence[str]) -> NDArray[np.int64]:
     """Hangul syllables of each text."""
     import numpy as np
 
-    code = np.frombuffer("".join(texts).encode("utf-32-le"), "<u4")
-    before = np.concatenate([[0], np.cumsum((code >= ord("가")) & (code <= ord("힣")))])
-    return np.diff(before[list(accumulate(map(len, texts), initial=0))])
+    code = np.frombuffer("".join((*texts, " ")).encode("utf-32-le"), "<u4")
+    hangul = (code - np.uint32(ord("가")) <= ord("힣") - ord("가")).view(np.uint8)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    # reduceat gives the first of what is not there: an empty text has nothing
+    return np.add.reduceat(hangul, np.cumsum(lengths) - lengths, dtype=np.int64) * (lengths > 0)
 
 
 def _rows(path: Path, item: NDArray[np.int32], items: int) -> Rows:
