@@ -13,9 +13,10 @@ import socket
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from lmmbench.analysis.matrix import Cell
     from lmmbench.providers import Provider
-    from lmmbench.results import Index
+    from lmmbench.results import Index, Live
 
 BYTES_PER_ASK = 6_000
 """Journal and parquet of one ask, generously (a reasoning text of 1,000 tokens)."""
@@ -451,18 +452,21 @@ def _lowest(limits: Iterable[int | None]) -> int | None:
 
 
 def execute(
-    folder: Path, run_plan: Plan, chosen: list[packs.Pack], how: Execution, console: Console
-) -> tuple[str, int, Index]:
+    folder: Path, run_plan: Plan, chosen: list[packs.Pack], how: Execution, console: Console,
+    begin: Callable[[], None] | None = None,
+) -> tuple[str, int, Index | None]:  # fmt: skip
     """Ask what is not answered yet. Returns (stop reason, signal number or 0, the journal's index). The journal holds
-    every outcome."""
+    every outcome. `begin`: called once with the first answer, where another process publishes them: then no index is
+    kept here, and None returned in its place."""
     from lmmbench import results
 
     path = folder / "journal" / f"{how.shard.writer if how.shard else shards.MAIN}.jsonl"
-    writer = Writer(path, lambda offset, record: results.note(found, run_plan, path, offset, record))
+    writer = Writer(path, None if begin else lambda offset, record: results.note(found, run_plan, path, offset, record))
     try:
         found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
         _collect_less()
-        return *asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console)), found
+        ended = asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console, begin))
+        return *ended, None if begin else found
     finally:
         writer.release()  # this process may live on: a Dask worker does
 
@@ -476,7 +480,7 @@ def _collect_less() -> None:
 
 async def _execute(
     folder: Path, writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, found: Index,
-    console: Console,
+    console: Console, begin: Callable[[], None] | None,
 ) -> tuple[str, int]:  # fmt: skip
     from lmmbench.net.http import Sender
     from lmmbench.progress import watch
@@ -519,7 +523,8 @@ async def _execute(
         if how.stopped:
             beside.append(asyncio.create_task(_stop_from_elsewhere(how.stopped, asking)))
         # a shard publishes nothing
-        preparing = [] if how.shard else [asyncio.create_task(_prepare_meanwhile(asking, folder, run_plan, chosen))]
+        prepare_now = begin or partial(asyncio.to_thread, prepare, folder, run_plan, chosen)
+        preparing = [] if how.shard else [asyncio.create_task(_once_answered(asking, prepare_now))]
         try:
             await asking.run()
         finally:
@@ -531,15 +536,19 @@ async def _execute(
     return asking.stop_reason, caught[0] if caught else 0
 
 
-async def _prepare_meanwhile(asking: runner.Runner, folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
+async def _once_answered(asking: runner.Runner, prepare: Callable[[], Awaitable[None] | None]) -> None:
     """Prepare once the first answer is there: before, it would only hold up the first asks."""
     await asking.answered.wait()
-    await asyncio.to_thread(_prepare, folder, run_plan, chosen)
+    if waiting := prepare():
+        await waiting
 
 
-def _prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
+def prepare(folder: Path, run_plan: Plan, chosen: list[packs.Pack]) -> None:
     """What publishing needs and no answer decides, done while answers are awaited. Where it fails, publishing does it
     again and says why."""
+    import numpy.ma  # numpy's own quantiles import it, and the bootstrap numpy.random
+    import numpy.random  # noqa: F401
+
     from lmmbench import results, scorers
     from lmmbench.analysis import matrix
 
@@ -601,23 +610,24 @@ def publish(
     chosen: list[packs.Pack] | None,
     tasks: packs.Folders | None,
     found: Index | None = None,
+    live: Live | None = None,
 ) -> Published:
     """Grade the journal and write items, models, matrix and manifest. Asks nothing; the same journal gives the same
-    files. `found`: the journal's index, from whoever has just written it."""
+    files. `found`: the journal's index, from whoever has just written it; `live`: from whoever follows it."""
     from lmmbench import results
     from lmmbench.analysis import matrix
 
-    found = found or results.index(folder, run_plan)  # what cannot be read changes nothing
+    # what cannot be read changes nothing
+    found = live.index if live else found or results.index(folder, run_plan)
     _collect_less()
-    # the commit mark goes first, and comes back last: it never vouches for files of another publishing
-    remove_synced(folder / "run.json")
+    sha = git_sha()
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
-    counts, scored = results.publish_models(folder, run_plan, results.Asked(folder, run_plan), found)
+    counts, scored = results.publish_models(folder, run_plan, results.Asked(folder, run_plan), found, live)
     found.forget()
     cells = matrix.publish(folder)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
-    manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, git_sha())
+    manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, sha)
     served = found.said["served_model"]
     remote = {m: p for m, p in run_plan.models.items() if config.is_remote(p.endpoint)}
     warnings = [

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lmmbench.gate import Baselines, Outcome
     from lmmbench.packs import Pack
     from lmmbench.plan import Plan
+    from lmmbench.publisher import Publisher
     from lmmbench.results import Index
     from lmmbench.shards import Shard
     from lmmbench.types import Model
@@ -469,7 +470,7 @@ def _carry_out(
     folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, where: places.Places, lang: str, *, new: bool,
     client: Client | None = None, wait_s: float | None = None,
 ) -> int:  # fmt: skip
-    from lmmbench import bench
+    from lmmbench import bench, publisher
 
     expected = bench.estimate(run_plan, chosen)
     _say(f"{folder.name}: {', '.join(run_plan.models)} · {bench.estimate_text(expected)}")
@@ -493,16 +494,20 @@ def _carry_out(
         run_plan = _save_plan(run_plan, folder, how.shard)
     if client:
         return _on_cluster(client, folder, run_plan, chosen, how, where, lang, cap, wait_s)
-    reason, caught, found = _asked(folder, run_plan, chosen, how, cap)
+    with publisher.beside(folder, run_plan, chosen, how) as ahead:
+        reason, caught, found = _asked(folder, run_plan, chosen, how, cap, ahead)
+        if ahead and reason != "disk":  # what it has read may not be on the disk
+            return _finish(folder, run_plan, chosen, how, where, lang, reason, caught, found, ahead=ahead)
     if how.shard:
         return _shard_end(folder, run_plan, how.shard, reason, caught, how.min_coverage, found)
     return _finish(folder, run_plan, chosen, how, where, lang, reason, caught, found)
 
 
 def _asked(
-    folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, cap: float
+    folder: Path, run_plan: Plan, chosen: list[Pack], how: Execution, cap: float, ahead: Publisher | None
 ) -> tuple[str, int, Index | None]:
-    """Ask. Returns why it stopped, the signal or 0, and the journal's index, None where the disk refused."""
+    """Ask. Returns why it stopped, the signal or 0, and the journal's index, None where the disk refused or somebody
+    publishes `ahead`."""
     from dataclasses import replace
 
     from lmmbench import bench
@@ -510,7 +515,8 @@ def _asked(
 
     mine = bench.cap_of(run_plan, chosen, cap, how.shard) if how.shard else cap
     try:
-        return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True))
+        begin = ahead.begin if ahead else None
+        return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True), begin)
     except JournalError as e:
         _say(f"lmmbench: {e}; free some space, then: {_resume(folder, str(how.shard or ''))}")
         return "disk", 0, None
@@ -523,13 +529,14 @@ def _asked(
 
 def _finish(
     folder: Path, run_plan: Plan, chosen: list[Pack] | None, how: Execution, where: places.Places, lang: str,
-    reason: str, caught: int, found: Index | None, *, held: bool = False,
+    reason: str, caught: int, found: Index | None, *, held: bool = False, ahead: Publisher | None = None,
 ) -> int:  # fmt: skip
-    """Publish, print, and say how it went. `held`: the caller has the journals' locks."""
+    """Publish, print, and say how it went. `held`: the caller has the journals' locks; `ahead`: who has begun to
+    publish."""
     from lmmbench import bench
 
     try:
-        published = _published(folder, run_plan, chosen, where, found, held=held)
+        published = _published(folder, run_plan, chosen, where, found, held=held, ahead=ahead)
     except KeyboardInterrupt:
         _say(
             f"stopped while publishing; the answers are safe in the journal, publish them with: lmmbench score {folder.name}"
@@ -696,12 +703,18 @@ def _published(
     found: Index | None = None,
     *,
     held: bool = False,
+    ahead: Publisher | None = None,
 ) -> Published:
-    """Publish, with the journals' locks unless the caller holds them."""
-    from lmmbench import bench, journal, shards
+    """Publish, with the journals' locks unless the caller holds them; where who has begun to does not finish, here."""
+    from lmmbench import bench, journal, publisher, shards
 
     try:
         with contextlib.nullcontext() if held else journal.held(folder, shards.writers(run_plan.shards)):
+            try:
+                if ahead:
+                    return ahead.finish()
+            except publisher.Unfinished as e:
+                _say(f"publishing here, since the process that had begun to has ended: {visible(str(e))}")
             return bench.publish(folder, run_plan, chosen, where.tasks, found)
     except OSError as e:
         raise UsageError(

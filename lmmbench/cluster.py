@@ -101,7 +101,7 @@ def _carry_out(job: Job) -> Ended:
         max_cost=bench.cap_of(run_plan, chosen, job.cap, shard),
     )  # fmt: skip
     reason, _, found = bench.execute(folder, run_plan, chosen, how, Console(file=io.StringIO()))
-    counts = bench.shard_counts(found, run_plan, shard)
+    counts = bench.shard_counts(found or results.index(folder, run_plan, shard.writer), run_plan, shard)
     return Ended(bench.shard_exit_code(counts.values(), 0, reason, job.min_coverage), bench.counts_text(counts))
 
 

@@ -31,7 +31,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once all of it is on the disk. Where that fails nothing is left of it."""
+    """A file that takes the place of `path` once all of it is on the disk. Where that fails nothing is left of it; where
+    the process is killed, a temporary file, which the next one takes."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with _synced(temporary) as f:
@@ -110,9 +111,10 @@ def make_folder(path: Path, *, new: bool = False) -> None:
 
 
 def write_parquet(path: Path, schema: Any, batches: Iterable[list[dict[str, Any]]]) -> None:
-    """`write_columns` of batches of rows; what a row lacks is null."""
-    names = schema.names
-    write_columns(path, schema, ({name: [row.get(name) for row in rows] for name in names} for rows in batches))
+    """`write_columns` of batches of rows to a file that appears whole or not at all; what a row lacks is null."""
+    columns = ({name: [row.get(name) for row in rows] for name in schema.names} for rows in batches)
+    with replacing(path) as f:
+        write_columns(f, schema, columns)
 
 
 ROWS = 8192
@@ -120,14 +122,14 @@ ROWS = 8192
 
 
 def write_columns(
-    path: Path, schema: Any, batches: Iterable[Mapping[str, list[Any]]], constant: Mapping[str, Any] | None = None
+    f: IO[bytes], schema: Any, batches: Iterable[Mapping[str, list[Any]]], constant: Mapping[str, Any] | None = None
 ) -> None:
-    """Write batches of columns, lists of one length, with an explicit schema (pyarrow.Schema); the file appears whole or
-    not at all. `constant` holds the columns that are the same in every row."""
+    """Write batches of columns, lists of one length, as parquet with an explicit schema (pyarrow.Schema). `constant`
+    holds the columns that are the same in every row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with replacing(path) as f, pq.ParquetWriter(f, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(f, schema, compression="zstd") as writer:
         group: list[Any] = []
         for batch in batches:
             group.append(_record_batch(batch, schema, constant or {}))

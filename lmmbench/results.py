@@ -17,13 +17,21 @@ from datetime import datetime
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from lmmbench import __version__, alarms, money, packs, policy, shards
 from lmmbench import journal as journals
 from lmmbench.canon import file_sha256, read_json
 from lmmbench.faults import FAULTS, UsageError
-from lmmbench.files import make_folder, read_batches, without_surrogates, write_atomically, write_columns
+from lmmbench.files import (
+    make_folder,
+    read_batches,
+    remove_synced,
+    replacing,
+    without_surrogates,
+    write_atomically,
+    write_columns,
+)
 from lmmbench.journal import Record
 from lmmbench.net.pace import GROWN
 from lmmbench.plan import Plan, PlannedPack
@@ -209,7 +217,9 @@ def _read_items(path: Path) -> Iterator[Item]:
 def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
     """Write items.parquet: each question as rendered with its options as written, and all that scoring needs."""
     columns = map(_item_columns, _batches(Asked(folder, plan, chosen)))
-    write_columns(folder / "items.parquet", item_schema(), columns, {"schema_version": SCHEMA_VERSION})
+    remove_synced(folder / "run.json")  # it never vouches for files of another publishing
+    with replacing(folder / "items.parquet") as f:
+        write_columns(f, item_schema(), columns, {"schema_version": SCHEMA_VERSION})
 
 
 def _item_columns(asked: Sequence[tuple[PlannedPack, Item]]) -> Columns:
@@ -351,7 +361,8 @@ class Index:
         return None if self.cost_pico is None else self.cost_pico / 10**12
 
 
-def _no_records(plan: Plan) -> Index:
+def no_records(plan: Plan) -> Index:
+    """The index of journals that are still to be read."""
     places: dict[str, dict[str, int]] = {}
     start = 0
     for pack_id, pack in plan.packs.items():
@@ -369,14 +380,13 @@ def index(folder: Path, plan: Plan, writer: str = "*") -> Index:
 def union(plan: Plan, paths: Sequence[Path]) -> Index:
     """What these journals say together: a record of an ask that stands in several counts once, and what is published
     does not depend on the journals' order. A mark speaks of its own journal."""
-    found = _no_records(plan)
+    found = no_records(plan)
     seen: set[int] = set()
     for path in paths:
         found.journals[path] = len(found.journals)
         for offset, line in journals.lines(path):
-            if (record := journals.parse(line, texts=False)) is None:
-                found.damaged.append(f"{path.name} at byte {offset}")
-            elif len(paths) == 1 or record["t"] == "mark" or _is_new(line, seen):
+            record = journals.parse(line, texts=False)
+            if len(paths) == 1 or not record or record["t"] == "mark" or _is_new(line, seen):
                 note(found, plan, path, offset, record)
     return found
 
@@ -388,10 +398,12 @@ def _is_new(line: bytes, seen: set[int]) -> bool:
     return len(seen) > before
 
 
-def note(found: Index, plan: Plan, path: Path, offset: int, record: Record) -> None:
-    """Take one record, which stands at `offset` of a journal, into the index. Raises UsageError for a journal that a
-    later version wrote."""
-    if record["t"] == "mark":
+def note(found: Index, plan: Plan, path: Path, offset: int, record: Record | None) -> None:
+    """Take one record, which stands at `offset` of a journal, into the index; None for a damaged line. Raises
+    UsageError for a journal that a later version wrote."""
+    if record is None:
+        found.damaged.append(f"{path.name} at byte {offset}")
+    elif record["t"] == "mark":
         _note_mark(found, path, record)
     elif record["t"] not in journals.RECORDS:
         raise _written_later(path, f"records of a kind {record['t']!r}")
@@ -557,21 +569,45 @@ def _cost(plan: Plan, record: Record, usage: Usage) -> float | None:
 # --- rows --------------------------------------------------------------------------------------------
 
 
+class Live(Protocol):
+    """A journal that is still written, and an index that follows it."""
+
+    index: Index
+
+    def choose(self, models: Sequence[str]) -> str:
+        """The model whose rows are written next."""
+        ...
+
+    def settle(self, model_id: str, stop: int) -> None:
+        """Returns when the index has the answers to so many asks of a model, from its first on, or all that will come."""
+        ...
+
+    def end(self) -> None:
+        """Returns when nothing more will come."""
+        ...
+
+
 def publish_models(
-    folder: Path, plan: Plan, asked: Asked, found: Index
+    folder: Path, plan: Plan, asked: Asked, found: Index, live: Live | None = None
 ) -> tuple[dict[str, Counter[str]], Counter[str]]:
     """Write models/<model>.parquet: one row for every planned (item, trial), answered or not. Returns, for each model,
-    the counts by status and the number of scored rows."""
+    the counts by status and the number of scored rows. The files take their places when all are written, and the commit
+    mark of an earlier publishing goes before that. With `live` rows are written as they are decided."""
     make_folder(folder / "models")
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {model_id: Counter() for model_id in plan.models}
     scored: Counter[str] = Counter()
+    left = list(plan.models)
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for path in found.journals]
-        for model_id in plan.models:
-            counts[model_id] = Counter()
-            writing = _columns_of(plan, asked, found, model_id, files, counts[model_id], scored)
-            path = folder / "models" / f"{model_id}.parquet"
-            write_columns(path, row_schema(), writing, _constant(plan, model_id))
+        while left:
+            model_id = live.choose(left) if live else left[0]
+            left.remove(model_id)
+            f = stack.enter_context(replacing(folder / "models" / f"{model_id}.parquet"))
+            writing = _columns_of(plan, asked, found, model_id, files, counts[model_id], scored, live)
+            write_columns(f, row_schema(), writing, _constant(plan, model_id))
+        if live:
+            live.end()
+        remove_synced(folder / "run.json")
     return counts, scored
 
 
@@ -593,10 +629,13 @@ def _columns_of(
     files: Sequence[IO[bytes]],
     counts: Counter[str],
     scored: Counter[str],
+    live: Live | None,
 ) -> Iterator[Columns]:
     """A model's rows in batches of columns; counts them by status, and those that are scored."""
     first = 0
     for batch in _batches((pack, item, trial) for pack, item in asked for trial in range(plan.repeats)):
+        if live:
+            live.settle(model_id, first + len(batch))
         columns = _columns(plan, batch, found, model_id, first, files)
         counts.update(columns["status"])
         scored[model_id] += sum(score is not None for score in columns["score"])

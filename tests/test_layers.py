@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "progress",
         "bench",
+        "publisher",
         "check",
         "cluster",
         "datasheet",

@@ -75,7 +75,7 @@ def session(home: Path, root: Path, log: WeakDisk, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch, log.recording(patch):
         patch.setattr(Writer, "append", append)
         patch.setattr(providers, "make", lambda *_: Told(log, faulty))
-        patch.setattr(bench, "_prepare", lambda *_: None)  # a thread of its own would make each log another
+        patch.setattr(bench, "prepare", lambda *_: None)  # a thread of its own would make each log another
         chosen = packs.select("p", home / "tasks")
         new = not (folder / "plan.json").is_file()
         if new:

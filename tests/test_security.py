@@ -363,7 +363,10 @@ LISTENS = {"bind", "listen", "start_server", "create_server", "start_unix_server
 
 
 PLAIN_LOADERS = {"yaml.BaseLoader", "yaml.SafeLoader"}
-EXCUSED = {("scorers/__init__.py", "calls import_module"): "a module of the table above it, never of a card"}
+EXCUSED = {
+    ("scorers/__init__.py", "calls import_module"): "a module of the table above it, never of a card",
+    ("publisher.py", "imports ctypes"): "prctl has no other door in Python; its arguments are constants",
+}
 
 
 def suspicious(tree: ast.AST) -> Iterator[str]:
