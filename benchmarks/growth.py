@@ -2,8 +2,8 @@
 
 For each size, each in a process of its own, against `benchmarks.server` without latency: a whole `lmmbench run`, then
 `lmmbench score` of the same run (journal to parquet and matrix), then `lmmbench.load` of its rows beside pyarrow to
-pandas alone. CPU is user + system; memory is the most that the process held. Needs a POSIX system; a million items
-take some minutes and 4 GB of disk.
+pandas alone. CPU is user + system; memory is the most that its processes held.
+Needs a POSIX system; a million items take some minutes and 4 GB of disk.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Size:
 
     def text(self) -> str:
         goal = GOALS_MB.get(self.items)
-        met = "" if goal is None else f" (≤ {goal}: {'meets' if self.run.rss_mb <= goal else 'misses'})"
+        met = "" if goal is None else f" (≤ {goal}: {'meets' if self.run.peak_mb <= goal else 'misses'})"
         return (
-            f"{self.items:>9,} {self.run.cpu_s:>8.2f} {1000 * self.run.cpu_s / self.items:>9.3f} {self.run.rss_mb:>7.0f}{met:<18}"
-            f"{self.items / self.score.cpu_s:>9,.0f} {self.score.rss_mb:>6.0f} {self.load_s:>7.2f} / {self.alone_s:.2f} s = {self.load_s / self.alone_s:.2f} x"
+            f"{self.items:>9,} {self.run.cpu_s:>8.2f} {1000 * self.run.cpu_s / self.items:>9.3f} {self.run.peak_mb:>7.0f}{met:<18}"
+            f"{self.items / self.score.cpu_s:>9,.0f} {self.score.peak_mb:>6.0f} {self.load_s:>7.2f} / {self.alone_s:.2f} s = {self.load_s / self.alone_s:.2f} x"
         )
 
 

@@ -20,6 +20,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
@@ -79,10 +80,18 @@ def write_pack(folder: Path, count: int) -> Path:
     return pack
 
 
-def write_providers(path: Path, url: str) -> Path:
-    """providers.yaml with the one model sim-a on the server."""
-    endpoint = {"api": "openai-chat", "base_url": url, "concurrency": IN_FLIGHT}
-    model = {"endpoint": "sim", "name": "sim-a", "vendor": "simulated", "family": "simulated", "region": "reference"}
+KEY_ENV = "PERF_API_KEY"
+
+
+def write_providers(path: Path, url: str, *, keyed: bool = False) -> Path:
+    """providers.yaml with the one model sim-a on the server. With a key the endpoint is one whose limit is to be found."""
+    endpoint = {"api": "openai-chat", "base_url": url, "concurrency": IN_FLIGHT} | (
+        {"key_env": KEY_ENV} if keyed else {}
+    )
+    model: dict[str, Any] = {
+        "endpoint": "sim", "name": "sim-a", "vendor": "simulated", "family": "simulated", "region": "reference",
+        "price": {"input": 0.0, "output": 0.0, "as_of": "2026-11-22", "source": "made up"},
+    }  # fmt: skip
     text = json.dumps({"version": 1, "endpoints": {"sim": endpoint}, "models": {"sim-a": model}})
     path.write_text(text, encoding="utf-8")
     return path
@@ -107,13 +116,15 @@ def write_bodies(path: Path, pack: Path) -> Path:
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What a process tree cost. `waited_s`: how long its main thread stood ready without a CPU (Linux, else 0).
+    `peak_mb`: the most that all its processes held, what they share counted once (Linux, looked at 20 times a second; else of the
+    largest of them).
     `first_s`: from its start to the first request that the server saw. `asking_s`: from there to the last request.
     `total_s`: from the first request to the published run."""
 
     cpu_s: float
     wall_s: float
     waited_s: float
-    rss_mb: float
+    peak_mb: float
     first_s: float = 0.0
     asking_s: float = 0.0
     total_s: float = 0.0
@@ -122,17 +133,20 @@ class Spent:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without keys, proxies and settings of lmmbench."""
+    """This process's, without keys, proxies and settings of lmmbench, and with a key for our own server."""
     cut = ("_API_KEY", "_PROXY")
-    return {k: v for k, v in os.environ.items() if not k.upper().endswith(cut) and not k.startswith("LMMBENCH_")}
+    kept = {k: v for k, v in os.environ.items() if not k.upper().endswith(cut) and not k.startswith("LMMBENCH_")}
+    return kept | {KEY_ENV: "a-key-of-nobody"}
 
 
-def spend(*arguments: str) -> tuple[Spent, int]:
-    """Run this Python with the arguments. Returns what it cost and when it began (time.time_ns). Fails loudly."""
+def spend(*arguments: str, timed: bool = False) -> tuple[Spent, int]:
+    """Run this Python with the arguments. Returns what it cost and when it began (time.time_ns). Fails loudly. `timed`:
+    nobody looks at its memory meanwhile."""
     with tempfile.TemporaryFile() as out:
         began_ns, began = time.time_ns(), time.perf_counter()
         child = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment(), stdout=out, stderr=out)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with _memory(child.pid, unless=timed) as held:
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         wall, waited = time.perf_counter() - began, _waited_s(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -140,7 +154,39 @@ def spend(*arguments: str) -> tuple[Spent, int]:
             out.seek(0)
             raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}:\n{out.read().decode()[-3000:]}")
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return Spent(usage.ru_utime + usage.ru_stime, wall, waited, usage.ru_maxrss / unit), began_ns
+    return Spent(usage.ru_utime + usage.ru_stime, wall, waited, max(held, default=usage.ru_maxrss / unit)), began_ns
+
+
+@contextmanager
+def _memory(pid: int, *, unless: bool) -> Iterator[list[float]]:
+    """MB that a process and its children hold, again and again, unless that would be in the way; of shared pages each has its share (proc_pid_smaps(5): Pss)."""
+    held: list[float] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            try:
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                held.append(sum(map(_pss_mb, [str(pid), *children])))
+            except (OSError, ValueError):  # one has just ended, or this is no Linux
+                continue
+
+    thread = threading.Thread(target=look)
+    if not unless:
+        thread.start()
+    try:
+        yield held
+    finally:
+        over.set()
+        if not unless:
+            thread.join()
+
+
+def _pss_mb(pid: str) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def _waited_s(pid: int) -> float:
@@ -184,13 +230,16 @@ def _seen(spent: Spent, url: str, began_ns: int, requests: int, done_ns: int = 0
     )  # fmt: skip
 
 
-def lmmbench_run(folder: Path, pack: Path, latency_ms: float = 0.0) -> Spent:
-    """A whole `lmmbench run` of the pack. It ends when run.json, the commit mark, is in its place."""
+def lmmbench_run(folder: Path, pack: Path, latency_ms: float = 0.0, *, ramp: bool = False) -> Spent:
+    """A whole `lmmbench run` of the pack, all slots at once or by the ramp of a vendor's endpoint. It ends when run.json,
+    the commit mark, is in its place."""
+    fixed = () if ramp else ("--concurrency", str(IN_FLIGHT))
     with server(latency_ms) as url, tempfile.TemporaryDirectory(dir=folder) as results:
-        providers = write_providers(Path(results, "providers.yaml"), f"{url}/v1")
+        providers = write_providers(Path(results, "providers.yaml"), f"{url}/v1", keyed=ramp)
         spent, began_ns = spend(
-            "-m", "lmmbench", "run", "--tasks", str(pack), "--models", "sim-a", "--concurrency", str(IN_FLIGHT),
+            "-m", "lmmbench", "run", "--tasks", str(pack), "--models", "sim-a", *fixed,
             "--run-id", "perf", "--results", results, "--providers", str(providers), "--tasks-dir", str(pack.parent),
+            timed=latency_ms > 0,
         )  # fmt: skip
         done_ns = Path(results, "perf", "run.json").stat().st_ctime_ns  # the rename's time
         return _seen(spent, url, began_ns, _count(pack), done_ns)
@@ -280,6 +329,7 @@ class Round:
     raw: Spent
     raw_small: Spent
     slow: Spent
+    ramp: Spent
     version_s: float
     clients: dict[str, tuple[Spent, Spent]]
 
@@ -294,6 +344,7 @@ def one_round(folder: Path, items: int, clients: list[str]) -> Round:
         run_small=lmmbench_run(folder, small),
         raw_small=client_run("aiohttp", bodies, SMALL),
         slow=lmmbench_run(folder, pack, LATENCY_MS),
+        ramp=lmmbench_run(folder, pack, LATENCY_MS, ramp=True),
         version_s=version.cpu_s - bare.cpu_s,
         clients={
             name: (client_run(name, bodies, SMALL), client_run(name, bodies, min(items, CLIENT_REQUESTS)))
@@ -350,13 +401,17 @@ def rows(rounds: list[Round], items: int) -> list[Row]:
             f"ready without a CPU {waited:.2f} s; most in flight {mid(lambda r: r.slow.most_in_flight):.0f}",
         ),
         Row(
+            "the same by a vendor's ramp, from 8 in flight", mid(lambda r: r.ramp.total_s / ideal), "x", 1.6, 1.3,
+            f"{mid(lambda r: r.ramp.total_s):.2f} / {ideal:.2f} s; until the last request {mid(lambda r: r.ramp.asking_s):.2f} s",
+        ),
+        Row(
             f"start to first request, {SMALL} items", mid(lambda r: r.run_small.first_s), "s", 0.9, 0.6,
             f"whole run of {SMALL}: {mid(lambda r: r.run_small.cpu_s):.2f} CPU-s",
         ),
         Row(
             f"start to first request, {items:,} items", mid(lambda r: r.run.first_s), "s", 0.9, 0.6,
             f"whole run of {items:,}: {mid(lambda r: r.run.cpu_s):.2f} CPU-s, {mid(lambda r: r.run.wall_s):.2f} s, "
-            f"{mid(lambda r: r.run.rss_mb):.0f} MB",
+            f"{mid(lambda r: r.run.peak_mb):.0f} MB",
         ),
         Row("lmmbench --version less python -c pass", mid(lambda r: r.version_s), "CPU-s", 0.15, 0.10, ""),
     ]  # fmt: skip

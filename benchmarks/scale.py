@@ -82,9 +82,9 @@ def lines(one: Size, more_asks: Size, more_items: Size, shards: int) -> list[str
         both("models/*.parquet, bytes", 1, lambda x: x.rows),
         both("items.parquet, bytes", 1, lambda x: x.items),
         both("packed run, bytes", 1, lambda x: x.packed),
-        both(f"one shard of {shards}, bytes", 2**20, lambda x: x.shard.rss_mb),
+        both(f"one shard of {shards}, bytes", 2**20, lambda x: x.shard.peak_mb),
         both("all shards, CPU ms", 1e3 * shards, lambda x: x.shard.cpu_s),
-        both("merge, bytes of memory", 2**20, lambda x: x.merge.rss_mb),
+        both("merge, bytes of memory", 2**20, lambda x: x.merge.peak_mb),
         both("merge, wall ms", 1e3, lambda x: x.merge.wall_s),
     ]
 
