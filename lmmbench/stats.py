@@ -153,14 +153,15 @@ def _means(
 
 _SPANS = 4
 _MANY = 4_000_000
-"""Random numbers from which on a bootstrap is worth several threads."""
+"""Random numbers from which on a bootstrap is worth several threads; while no more than _AT_ONCE / 2 are worked on for a
+resample, since then memory is what is waited for."""
 
 
 def _spans(clusters: int) -> list[range]:
     """The first resamples of what is worked on at once, split into parts. What is worked on together does not depend
     on the split."""
     starts = range(0, _draws(clusters), max(1, _AT_ONCE // clusters))
-    parts = _SPANS if _draws(clusters) * clusters > _MANY else 1
+    parts = _SPANS if _draws(clusters) * clusters > _MANY and clusters <= _AT_ONCE // 2 else 1
     return [starts[len(starts) * n // parts : len(starts) * (n + 1) // parts] for n in range(parts)]
 
 
