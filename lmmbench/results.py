@@ -599,12 +599,13 @@ def publish_models(
     left = list(plan.models)
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for path in found.journals]
+        # a stack ends backwards, and the files take their places in the plan's order
+        rows = {m: stack.enter_context(replacing(folder / "models" / f"{m}.parquet")) for m in reversed(left)}
         while left:
             model_id = live.choose(left) if live else left[0]
             left.remove(model_id)
-            f = stack.enter_context(replacing(folder / "models" / f"{model_id}.parquet"))
             writing = _columns_of(plan, asked, found, model_id, files, counts[model_id], scored, live)
-            write_columns(f, row_schema(), writing, _constant(plan, model_id))
+            write_columns(rows[model_id], row_schema(), writing, _constant(plan, model_id))
         if live:
             live.end()
         remove_synced(folder / "run.json")

@@ -228,6 +228,13 @@ def held_run(server: FakeServer, home: Path, at: int = 21) -> tuple[int, int, Ca
     return process.pid, child, end
 
 
+def assert_scored_alike(home: Path, folder: Path) -> None:
+    """`lmmbench score`, which forks nobody, gives the same bytes."""
+    once = published(folder)
+    assert lmmbench("score", "r", cwd=home).returncode == 0
+    assert published(folder) == once
+
+
 @forks
 def test_a_run_is_published_by_a_process_of_its_own(home: Path) -> None:
     """It gives the bytes that `lmmbench score` gives afterwards, and leaves nothing behind."""
@@ -237,10 +244,8 @@ def test_a_run_is_published_by_a_process_of_its_own(home: Path) -> None:
     assert (code, "publishing here" in err) == (0, False), err
     assert "sim-a" in out
     folder = home / "results" / "r"
-    once = published(folder)
-    assert not [name for name in once if name.endswith(".tmp")]
-    assert lmmbench("score", "r", cwd=home).returncode == 0
-    assert published(folder) == once
+    assert not [name for name in published(folder) if name.endswith(".tmp")]
+    assert_scored_alike(home, folder)
 
 
 @forks
@@ -253,9 +258,7 @@ def test_without_its_publisher_a_run_publishes_itself(home: Path) -> None:
     assert code == 0, err
     assert "publishing here, since the process that had begun to has ended: killed" in err
     folder = home / "results" / "r"
-    once = published(folder)
-    assert lmmbench("score", "r", cwd=home).returncode == 0
-    assert published(folder) == once
+    assert_scored_alike(home, folder)
 
 
 @forks
@@ -273,9 +276,7 @@ def test_a_publisher_ends_with_its_run(home: Path) -> None:
     assert (done.returncode, "publishing here" in done.stderr) == (0, False), done.stderr
     folder = home / "results" / "r"
     assert manifest_of(folder)["by_status"] == {"ok": 40}
-    once = published(folder)
-    assert lmmbench("score", "r", cwd=home).returncode == 0
-    assert published(folder) == once
+    assert_scored_alike(home, folder)
 
 
 @forks
