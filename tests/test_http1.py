@@ -209,6 +209,25 @@ def test_a_cancelled_ask_leaves_no_connection_behind() -> None:
     assert asyncio.run(main()) == (BODY, 2)
 
 
+def test_a_connection_that_ends_before_it_was_used_ends_quietly() -> None:
+    """A run may be stopped between connecting and sending."""
+    wrong: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, told: wrong.append(told))
+        async with await asyncio.start_server(says(), "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            transport, connection = await loop.create_connection(http1.Connection, "127.0.0.1", port)
+            connection.close()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert transport.get_extra_info("socket").fileno() < 0
+
+    asyncio.run(main())
+    assert wrong == []
+
+
 def test_a_stream_that_told_its_answer_is_whole_though_it_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watcher knows when the answer is whole; a server that keeps the connection open adds a moment, no fault."""
     monkeypatch.setattr(http1, "LINGER_S", 0.01)

@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = HttpResponseParser(self)  # begins anew after each whole reply
         self._whole: asyncio.Future[None] | None = None
+        self._until_closed = self._answered = False
         self._ends = math.inf
         self._alarm: asyncio.TimerHandle | None = None
 
