@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from lmmbench.faults import Fault
-from lmmbench.net.hosts import is_loopback
+from lmmbench.net.hosts import is_address, is_loopback
 from lmmbench.net.http1 import Connection, Response, Watch
 from lmmbench.net.limits import Turns
 
@@ -161,8 +161,9 @@ async def _direct(place: Place) -> Connection:
 
 async def _open(host: str, port: int, context: ssl.SSLContext | None) -> Connection:
     loop = asyncio.get_running_loop()
-    # RFC 8305: where the first address is silent, the next is tried beside it
-    _, connection = await loop.create_connection(Connection, host, port, ssl=context, happy_eyeballs_delay=0.25)
+    # RFC 8305: where the first address of a name is silent, the next is tried beside it
+    delay = None if is_address(host) else 0.25
+    _, connection = await loop.create_connection(Connection, host, port, ssl=context, happy_eyeballs_delay=delay)
     return connection
 
 
