@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import pickle
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lmmbench as product
 from lmmbench import cli, config, doors, packs, providers, scorers, secret
@@ -96,6 +99,16 @@ def test_every_sink_takes_keys_out_by_their_value(
     assert "Traceback" in said.err and "[key]" in found
     assert summary.stat().st_size
     assert not leaks(Leaky.key, found)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=8, max_size=24), st.lists(st.binary(max_size=6)), st.randoms())
+def test_a_key_is_looked_for_by_what_is_always_written_alike(
+    key: str, between: list[bytes], rng: random.Random
+) -> None:
+    """Looking for its letters and digits first finds the same as looking for all its forms at once."""
+    forms = [key.encode(), key.replace("-", "%2D").encode(), json.dumps(key).encode(), b"".join(b"\\u%04x" % ord(c) for c in key), key[:-1].encode()]  # fmt: skip
+    body = b"".join(piece + rng.choice(forms) for piece in between)
+    assert secret.hide(key, body) == secret.written(key).sub(b"[key]", body)
 
 
 def test_a_process_without_keys_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
