@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmmbench import journal
+from lmmbench import disk, journal
 from lmmbench.faults import UsageError
 from lmmbench.journal import JournalError, Record, Writer
 from lmmbench.runner import _done
@@ -153,6 +153,26 @@ def test_a_record_is_on_the_disk_when_append_returns(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("os.fsync", fsync)
     asyncio.run(write())
+
+
+def test_records_of_a_few_turns_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asks that are about to be recorded need not each wait for the disk; and none waits for longer than a few turns."""
+    synced: list[int] = []
+
+    async def write(writer: Writer, turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await writer.append({"t": "done", "n": turns})
+
+    async def main() -> None:
+        writer = Writer(tmp_path / "main.jsonl")
+        monkeypatch.setattr(disk, "sync", lambda fd: synced.append(os.fstat(fd).st_size))
+        await asyncio.gather(*(write(writer, turns) for turns in range(journal.GATHER)))
+        await writer.close()
+
+    asyncio.run(main())
+    assert len(synced) == 1
+    assert [r["n"] for _, r in journal.read(tmp_path / "main.jsonl") if r] == list(range(journal.GATHER))
 
 
 @pytest.mark.parametrize("quick", [60.0, -1.0], ids=["quick", "slow"])
