@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,10 @@ ITEM_BUDGET_S = 900.0
 LONGEST_BACKOFF_S = 60.0
 DRAIN_S = 5.0
 """How long asks on the wire may still take once a run is told to stop."""
+AHEAD = 20_000_000
+"""Bytes of questions, roughly, that are read while answers are awaited, those of all models together."""
+QUESTION = 2_000
+"""Bytes that a question takes beside its text and its files, roughly."""
 
 
 @dataclass(slots=True)
@@ -45,6 +49,8 @@ class Lane:
     gate: Gate
     pending: Iterator[Request]
     planned: int
+    ahead: deque[Request] = field(default_factory=deque)
+    """What was taken from `pending` and not asked yet."""
     answered_before: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     retries: int = 0
@@ -60,6 +66,10 @@ class Lane:
     alarms: list[str] = field(default_factory=list)
     final_faults: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def next(self) -> Request | None:
+        """The next question, in the plan's order."""
+        return self.ahead.popleft() if self.ahead else next(self.pending, None)
 
     @property
     def done(self) -> int:
@@ -194,7 +204,8 @@ class Runner:
     async def _dispatch(self, lane: Lane) -> None:
         """Take a slot for each question, in the plan's order, and let a task of its own ask it."""
         loop = asyncio.get_running_loop()
-        for request in lane.pending:
+        self._spawn(lane, self._read_ahead(lane))
+        while (request := lane.next()) is not None:
             if lane.stopped or self._stop.is_set():
                 return
             if reason := lane.provider.unsupported(request):
@@ -213,9 +224,24 @@ class Runner:
                 if lane.stopped:
                     return
                 raise
+            if lane.stopped or self._stop.is_set():
+                self._let_go(lane, slot, "", worst, 0.0)
+                return
             lane.gate.budget.asks += 1
+            intent = self._intend(lane, request, worst)
             # it holds a slot from here on, and is not cancelled before it has begun
-            self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued, slot)))
+            self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued, slot, intent)))
+
+    async def _read_ahead(self, lane: Lane) -> None:
+        """Read questions while answers are awaited, one in a turn of the loop: an endpoint that begins with a few asks at
+        once leaves time for it, and later there may be none."""
+        held = 0
+        for request in lane.pending:
+            lane.ahead.append(request)
+            held += QUESTION + len(request.user) + sum(len(media.data) for media in request.media)
+            if held >= AHEAD / len(self.lanes) or lane.stopped or self._stop.is_set():
+                return
+            await asyncio.sleep(0)
 
     def _spawn(self, lane: Lane, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -233,11 +259,17 @@ class Runner:
         if not task.cancelled() and (error := task.exception()):
             self.fail(error)
 
-    async def _ask(self, lane: Lane, request: Request, worst: float, queued: float, slot: int) -> None:
+    def _intend(self, lane: Lane, request: Request, worst: float) -> asyncio.Future[None]:
+        """Record that an ask is about to be sent; it may be once this is safe."""
+        return self._writer.put({"t": "intent", **key_of(lane.model_id, request), "at": now(), "worst": worst})
+
+    async def _ask(
+        self, lane: Lane, request: Request, worst: float, queued: float, slot: int, intent: asyncio.Future[None]
+    ) -> None:
         """One question to its end: answered, or failed for good. Enters with a slot and with `worst` reserved."""
         try:
             try:
-                await self._send(lane, request, worst, queued, slot)
+                await self._send(lane, request, worst, queued, slot, intent)
             except Fault as fault:
                 await self._retry(lane, request, fault, worst, queued)
             lane.final_faults.clear()
@@ -247,23 +279,21 @@ class Runner:
         except Stopped:
             return
 
-    async def _send(self, lane: Lane, request: Request, worst: float, queued: float, slot: int) -> None:
+    async def _send(
+        self, lane: Lane, request: Request, worst: float, queued: float, slot: int, intent: asyncio.Future[None]
+    ) -> None:
         """One attempt. The slot is held until its outcome is in line for the disk: the next ask's intent stands behind
         it, and is safe before that ask is sent, so a crash can cost no more asks than there are slots. The reserved
-        dollars become what it cost, or stay spent where that is not known. Raises Fault, or Stopped when the model or
-        the run was stopped before it was sent."""
+        dollars become what it cost, or stay spent where that is not known. Raises Fault."""
         loop = asyncio.get_running_loop()
         key = key_of(lane.model_id, request)
         task = asyncio.current_task()
         if task is not None:
             self._sending.add(task)
-        spent, held = 0.0, True
+        spent, held = worst, True
         load: Load = ""
         try:
-            if lane.stopped or self._stop.is_set():
-                raise Stopped
-            spent = worst
-            await self._writer.append({"t": "intent", **key, "at": now(), "worst": worst})
+            await intent
             started, asked_at = loop.time(), datetime.now(UTC)
             try:
                 reply = await lane.provider.ask(request)
@@ -357,11 +387,13 @@ class Runner:
                 raise fault
             lane.retries += 1
             slot = await lane.gate.acquire(tokens)
-            if not self._budget.reserve(worst):
-                lane.stopped = lane.stopped or OVER_BUDGET
+            stopped = bool(lane.stopped) or self._stop.is_set()
+            if not stopped and not self._budget.reserve(worst):
+                lane.stopped, stopped = OVER_BUDGET, True
+            if stopped:
                 lane.gate.release()
                 raise Stopped
-            await self._send(lane, request, worst, queued, slot)
+            await self._send(lane, request, worst, queued, slot, self._intend(lane, request, worst))
 
         def enough(state: RetryCallState) -> bool:
             nonlocal used

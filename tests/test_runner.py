@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lmmbench import cli, disk, packs, results, runner
 from lmmbench.faults import Fault
@@ -628,6 +632,65 @@ def test_a_stopped_run_sends_nothing_more(tmp_path: Path) -> None:
         return provider.asked, lane.gate.in_flight
 
     assert asyncio.run(main()) == (2, 0)
+
+
+class Silent:
+    """Takes every question, and answers none until it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.told = asyncio.Event()
+
+    def unsupported(self, request: Request) -> str:
+        return ""
+
+    async def ask(self, request: Request) -> Reply:
+        self.asked.append(request.item.id)
+        await self.told.wait()
+        return Reply(RIGHT, "stop")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 20_000))
+@settings(max_examples=20, deadline=None)
+def test_questions_are_read_ahead_in_order_and_within_bounds(slots: int, models: int, most: int) -> None:
+    """While answers are awaited each model's next questions are made, but not more than may be held; they are asked in
+    the plan's order, each once."""
+    made: Counter[str] = Counter()
+
+    def todo(pack: packs.Pack, model: str) -> Iterator[Request]:
+        for item in pack.items:
+            made[model] += 1
+            yield packs.request(pack, item, 0, seed=0)
+
+    async def main(folder: Path) -> None:
+        pack = packs.load(write_pack(folder / "p", 30))
+        providers = {f"sim-{n}": Silent() for n in range(models)}
+        lanes = [
+            Lane(name, SIM, silent, Gate(Endpoint("openai-chat", concurrency=slots)), todo(pack, name), 30)
+            for name, silent in providers.items()
+        ]
+        writer = Writer(folder / "main.jsonl")
+        running = asyncio.create_task(Runner(writer, lanes, budget=Budget(None)).run())
+        for _ in range(200):
+            await asyncio.sleep(0)
+        weight = runner.QUESTION + len(packs.request(pack, next(iter(pack.items)), 0, seed=0).user)
+        ahead = math.ceil(most / models / weight)
+        assert [silent.asked for silent in providers.values()] == [[i.id for i in pack.items][:slots]] * models
+        # one waits for a slot
+        assert set(made.values()) == {min(30, slots + 1 + ahead)}
+        for silent in providers.values():
+            silent.told.set()
+        await running
+        await writer.close()
+        assert all(silent.asked == [item.id for item in pack.items] for silent in providers.values())
+        assert set(made.values()) == {30}
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(runner, "AHEAD", most)
+        asyncio.run(main(Path(folder)))
 
 
 SIM = Model("sim", "sim-a", "Simulated", "Sim", "overseas")
