@@ -615,7 +615,7 @@ def publish(
     """Grade the journal and write items, models, matrix and manifest. Asks nothing; the same journal gives the same
     files. `found`: the journal's index, from whoever has just written it; `live`: from whoever follows it."""
     from lmmbench import results
-    from lmmbench.analysis import matrix
+    from lmmbench.analysis import matrix, rows
 
     # what cannot be read changes nothing
     found = live.index if live else found or results.index(folder, run_plan)
@@ -623,9 +623,10 @@ def publish(
     sha = git_sha()
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
+    questions = rows.questions(folder)  # while answers may still be awaited
     counts, scored = results.publish_models(folder, run_plan, results.Asked(folder, run_plan), found, live)
     found.forget()
-    cells = matrix.publish(folder)
+    cells = matrix.publish(folder, questions)
     simulated = any(m.startswith("sim-") for m in run_plan.models)
     manifest = results.publish_manifest(folder, run_plan, found, counts, scored, simulated, sha)
     served = found.said["served_model"]

@@ -33,7 +33,7 @@ from lmmbench.results import ANSWERED
 
 BEGIN, OVER = b"b", b"o"
 """Orders: answers are coming; nothing more will come."""
-LOOK_S = 0.05
+LOOK_S = 0.02
 """How often the journal is looked at while an answer is awaited."""
 MOST_ASKS = 500_000
 """Of larger runs a second process would hold too much: of a million asks 661 MB with the first one, which alone held 531."""

@@ -125,6 +125,16 @@ def test_hangul_is_counted_in_each_text_of_any_number(texts: list[str], thousand
     assert list(rows_module._hangul(texts)) == [len(re.findall("[가-힣]", text)) for text in texts]
 
 
+def test_questions_that_were_read_before_are_not_read_again(tmp_path: Path) -> None:
+    """Publishing reads them while answers are awaited; what it read is what the matrix is made of."""
+    rows = [row(f"q{n}", n % 2, pack=f"p{n % 3}", input_tokens=1 + n) for n in range(30)]
+    run = write_run(tmp_path / "run", rows)
+    chance, hangul = rows_module.questions(run)
+    alone = [cell["hangul_per_token"] for cell in matrix.publish(run)]
+    assert alone == [cell["hangul_per_token"] for cell in matrix.publish(run, (chance, hangul))]
+    assert [2 * x for x in alone] == [cell["hangul_per_token"] for cell in matrix.publish(run, (chance, 2 * hangul))]
+
+
 def test_conduct_speed_and_cost_stand_beside_the_score(tmp_path: Path) -> None:
     """Rates are shares of the scored; latency is that of answers that were asked for; a cost that is not known for
     every answer is null, and so is a mean of it."""

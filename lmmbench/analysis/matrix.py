@@ -191,9 +191,9 @@ def _copying(rows: Rows, scored: NDArray[np.int64]) -> Cell:
 # --- files -------------------------------------------------------------------------------------------
 
 
-def publish(folder: Path) -> list[Cell]:
-    """Write matrix.parquet and return its cells."""
-    cells = build(folder)
+def publish(folder: Path, questions: published.Questions | None = None) -> list[Cell]:
+    """Write matrix.parquet and return its cells. `questions`: those of the run, where they were read before."""
+    cells = cells_of(published.load([folder], {folder: questions} if questions else None))
     write_parquet(folder / "matrix.parquet", schema(), [cells])
     return cells
 

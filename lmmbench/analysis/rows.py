@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,10 @@ class Part:
     name: str
     pack: str
     items: NDArray[np.int64]
+
+
+Questions = tuple["NDArray[np.float64]", "NDArray[np.int64]"]
+"""The chance and the Hangul syllables of each question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +114,16 @@ class Runs:
     rows: list[Rows]
 
 
-def load(folders: Sequence[Path]) -> Runs:
-    """Raises UsageError when a folder is no run, or is not published yet."""
+def load(folders: Sequence[Path], known: Mapping[Path, Questions] | None = None) -> Runs:
+    """Raises UsageError when a folder is no run, or is not published yet. `known`: the questions of folders whose
+    questions were read before."""
     models = [path for folder in folders for path in _model_files(folder)]
     asked = [folder / "items.parquet" for folder in folders]
     places, first = _places([*models, *asked])
     # what no model was asked is no item here
     first = first[first < sum(map(len, places[: len(models)]))]
-    items = _items(models, first, *_questions(asked, places[len(models) :], len(first)))
+    told = ((known or {}).get(folder) or questions(folder) for folder in folders)
+    items = _items(models, first, *_by_item(told, places[len(models) :], len(first)))
     return Runs(items, [_rows(path, at, len(first)) for path, at in zip(models, places, strict=False) if len(at)])
 
 
@@ -200,23 +206,28 @@ def _items(
     )  # fmt: skip
 
 
-def _questions(
-    paths: Sequence[Path], places: Sequence[NDArray[np.int32]], items: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """What a guess earns at each item, and the Hangul syllables that its question holds. places: for each items.parquet,
-    where its items stand; those beyond `items` do not count."""
+def questions(folder: Path) -> Questions:
+    """What a guess earns at each question of a run and the Hangul syllables that it holds, as they stand in
+    items.parquet."""
+    import numpy as np
+
+    chances, hangul = [np.empty(0)], [np.empty(0, np.int64)]
+    for batch in read_batches(folder / "items.parquet", _QUESTION, BATCH):
+        chances.append(np.array(batch["chance"], np.float64))
+        texts = [system + question for system, question in zip(batch["system"], batch["question"], strict=True)]
+        hangul.append(_hangul(texts))
+    return np.concatenate(chances), np.concatenate(hangul)
+
+
+def _by_item(told: Iterable[Questions], places: Sequence[NDArray[np.int32]], items: int) -> Questions:
+    """The questions of all runs, an entry per item. places: for each run where its items stand; those beyond `items` do
+    not count."""
     import numpy as np
 
     chance, hangul = np.full(items, np.nan), np.zeros(items, np.int64)
-    for path, place in zip(paths, places, strict=True):
-        start = 0
-        for batch in read_batches(path, _QUESTION, BATCH):
-            at = place[start : start + len(batch["chance"])]
-            start += len(at)
-            known = at < items
-            chance[at[known]] = np.array(batch["chance"], np.float64)[known]
-            texts = [system + question for system, question in zip(batch["system"], batch["question"], strict=True)]
-            hangul[at[known]] = _hangul(texts)[known]
+    for (chances, syllables), at in zip(told, places, strict=True):
+        known = at < items
+        chance[at[known]], hangul[at[known]] = chances[known], syllables[known]
     return chance, hangul
 
 
