@@ -313,7 +313,9 @@ def test_many_clusters_are_tested_in_blocks() -> None:
 def test_a_p_value_depends_on_its_own_table_only() -> None:
     """Tested alone or beside others, of whatever heights: the same p, bit for bit; so do the intervals."""
     rng = np.random.Generator(np.random.PCG64(9))
-    tables = [rng.integers(-9, 9, size=(n, k)) for n, k in ((5, 1), (40, 3), (40, 2), (63, 1), (64, 2), (200, 2))]
+    tables = [
+        rng.integers(-9, 9, size=(n, k)) for n, k in ((5, 1), (40, 3), (40, 1), (63, 1), (64, 2), (200, 1), (200, 2))
+    ]
     sizes = [np.ones((len(t), 1)) for t in tables]
     for table, size, p, bounds in zip(
         tables, sizes, stats.sign_flip(tables), stats.bootstrap(list(zip(tables, sizes, strict=True))), strict=True
