@@ -85,10 +85,17 @@ class Budget:
         self._reserved = 0.0
 
     def reserve(self, worst: float) -> bool:
-        if self._cap is not None and self.spent + self._reserved + worst > self._cap:
+        if self._passes(worst):
             return False
         self._reserved += worst
         return True
+
+    def is_passed(self) -> bool:
+        """Whether more was spent than was reserved for it, and with what is still reserved more than the cap."""
+        return self._passes(0.0)
+
+    def _passes(self, more: float) -> bool:
+        return self._cap is not None and self.spent + self._reserved + more > self._cap
 
     def settle(self, worst: float, actual: float) -> None:
         self._reserved -= worst
@@ -224,6 +231,8 @@ class Runner:
                 if lane.stopped:
                     return
                 raise
+            if self._budget.is_passed():  # by answers that came while it waited
+                lane.stopped = lane.stopped or OVER_BUDGET
             if lane.stopped or self._stop.is_set():
                 self._let_go(lane, slot, "", worst, 0.0)
                 return
@@ -233,7 +242,7 @@ class Runner:
             self._sending.add(self._spawn(lane, self._ask(lane, request, worst, queued, slot, intent)))
 
     async def _read_ahead(self, lane: Lane) -> None:
-        """Read questions while answers are awaited, one in a turn of the loop: an endpoint that begins with a few asks at
+        """Read questions while answers are awaited, a few in a turn of the loop: an endpoint that begins with a few asks at
         once leaves time for it, and later there may be none."""
         held = 0
         for request in lane.pending:
@@ -241,7 +250,8 @@ class Runner:
             held += QUESTION + len(request.user) + sum(len(media.data) for media in request.media)
             if held >= AHEAD / len(self.lanes) or lane.stopped or self._stop.is_set():
                 return
-            await asyncio.sleep(0)
+            if len(lane.ahead) % 8 == 0:
+                await asyncio.sleep(0)
 
     def _spawn(self, lane: Lane, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
