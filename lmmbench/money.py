@@ -42,9 +42,12 @@ def worst(tokens_in: int, tokens_out: int, price: Price) -> float | None:
 
 def _sum(*parts: tuple[int, float | None]) -> float | None:
     """Tokens times price, added up; None where tokens were used whose price is not known."""
-    if any(tokens and price is None for tokens, price in parts):
-        return None
-    return sum(tokens * (price or 0.0) for tokens, price in parts)
+    total = 0.0
+    for tokens, price in parts:
+        if tokens and price is None:
+            return None
+        total += tokens * (price or 0.0)
+    return total
 
 
 def _dollars(given: float, answered: float, tokens_in: int, price: Price, *, peak: bool) -> float:

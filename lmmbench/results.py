@@ -39,7 +39,7 @@ from lmmbench.scorers import Grade, scorer
 from lmmbench.types import AskKey, Item, Provenance, Usage
 
 SCHEMA_VERSION = 1
-BATCH = 256
+BATCH = 512
 """Items, records and rows that are in memory at once while a file is written."""
 
 _TEXT = [

@@ -228,7 +228,9 @@ class Model:
     @property
     def effort(self) -> Effort | None:
         """The effort that is sent: the row's own, else the family's default; None where the family has none."""
-        at: Any = self.options if self.capabilities.effort else None
+        if not self.capabilities.effort:
+            return self.capabilities.default_effort
+        at: Any = self.options
         for part in self.capabilities.effort.split("."):
             at = at.get(part) if isinstance(at, dict) else None
         return self.capabilities.default_effort if at is None else at

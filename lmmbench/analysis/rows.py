@@ -245,7 +245,7 @@ def _hangul(texts: Sequence[str]) -> NDArray[np.int64]:
 def _rows(path: Path, item: NDArray[np.int32], items: int) -> Rows:
     import numpy as np
 
-    who = {name: read_parquet(path, [name], [name])[name][0].as_py() for name in WHO}
+    who = {name: values[0] for name, values in next(read_batches(path, WHO, 1)).items()}
     columns: dict[str, NDArray[Any]] = {}
     for name in _TEXT:
         codes, texts = _texts([path], name)
