@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from lmmbench import alarms, config, money, packs, plan, retired, runner, shards
@@ -56,6 +56,18 @@ class RunOptions:
     option_order: str = "shuffled"
     min_attestation: str | None = None
     stream: bool = False
+
+
+class Ahead(Protocol):
+    """Who publishes a run while it is asked (publisher.Publisher)."""
+
+    def begin(self) -> None:
+        """The first answer is there."""
+        ...
+
+    def over(self) -> None:
+        """Nothing more will be written."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,20 +465,20 @@ def _lowest(limits: Iterable[int | None]) -> int | None:
 
 def execute(
     folder: Path, run_plan: Plan, chosen: list[packs.Pack], how: Execution, console: Console,
-    begin: Callable[[], None] | None = None,
+    ahead: Ahead | None = None,
 ) -> tuple[str, int, Index | None]:  # fmt: skip
     """Ask what is not answered yet. Returns (stop reason, signal number or 0, the journal's index). The journal holds
-    every outcome. `begin`: called once with the first answer, where another process publishes them: then no index is
-    kept here, and None returned in its place."""
+    every outcome. `ahead`: told when answers come and when they are over, where another process publishes them: then no
+    index is kept here, and None returned in its place."""
     from lmmbench import results
 
     path = folder / "journal" / f"{how.shard.writer if how.shard else shards.MAIN}.jsonl"
-    writer = Writer(path, None if begin else lambda offset, record: results.note(found, run_plan, path, offset, record))
+    writer = Writer(path, None if ahead else lambda offset, record: results.note(found, run_plan, path, offset, record))
     try:
         found = results.index(folder, run_plan, how.shard.writer if how.shard else "*")
         _collect_less()
-        ended = asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console, begin))
-        return *ended, None if begin else found
+        ended = asyncio.run(_execute(folder, writer, run_plan, chosen, how, found, console, ahead))
+        return *ended, None if ahead else found
     finally:
         writer.release()  # this process may live on: a Dask worker does
 
@@ -480,7 +492,7 @@ def _collect_less() -> None:
 
 async def _execute(
     folder: Path, writer: Writer, run_plan: Plan, chosen: list[packs.Pack], how: Execution, found: Index,
-    console: Console, begin: Callable[[], None] | None,
+    console: Console, ahead: Ahead | None,
 ) -> tuple[str, int]:  # fmt: skip
     from lmmbench.net.http import Sender
     from lmmbench.progress import watch
@@ -523,7 +535,7 @@ async def _execute(
         if how.stopped:
             beside.append(asyncio.create_task(_stop_from_elsewhere(how.stopped, asking)))
         # a shard publishes nothing
-        prepare_now = begin or partial(asyncio.to_thread, prepare, folder, run_plan, chosen)
+        prepare_now = ahead.begin if ahead else partial(asyncio.to_thread, prepare, folder, run_plan, chosen)
         preparing = [] if how.shard else [asyncio.create_task(_once_answered(asking, prepare_now))]
         try:
             await asking.run()
@@ -533,6 +545,8 @@ async def _execute(
             asking.answered.set()
             await asyncio.gather(*beside, *preparing, return_exceptions=True)
             await writer.close()
+        if ahead:
+            ahead.over()
     return asking.stop_reason, caught[0] if caught else 0
 
 

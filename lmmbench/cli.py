@@ -515,8 +515,7 @@ def _asked(
 
     mine = bench.cap_of(run_plan, chosen, cap, how.shard) if how.shard else cap
     try:
-        begin = ahead.begin if ahead else None
-        return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True), begin)
+        return bench.execute(folder, run_plan, chosen, replace(how, max_cost=mine), _console(stderr=True), ahead)
     except JournalError as e:
         _say(f"lmmbench: {e}; free some space, then: {_resume(folder, str(how.shard or ''))}")
         return "disk", 0, None

@@ -3,7 +3,7 @@
 Where answers come quickly, asking takes the whole of a processor, and grading a third of what asking takes. Python does
 one thing at a time in a process, so a thread would only take that from the asks. The process is forked before the first
 socket is opened, and only while nothing else runs in this one: what is loaded is shared with it. It reads the journal as
-anybody may, owns no lock and no connection, and until it is told that the asks are over it changes no file that anybody
+anybody may, owns no lock and no connection, and until it is told that it may publish it changes no file that anybody
 reads but items.parquet. It ends with the process that it was forked from, however that ends. Where it cannot be forked
 (other systems than Linux, threads), or fails, the run is published afterwards: by the same code, to the same bytes.
 """
@@ -31,8 +31,9 @@ from lmmbench.packs import Pack
 from lmmbench.plan import Plan
 from lmmbench.results import ANSWERED
 
-BEGIN, OVER = b"b", b"o"
-"""Orders: answers are coming; nothing more will come."""
+BEGIN, OVER, PUBLISH = b"b", b"o", b"p"
+"""Orders: answers are coming; nothing more will come; the journals' locks are held, so that files may take their
+places."""
 LOOK_S = 0.02
 """How often the journal is looked at while an answer is awaited."""
 MOST_ASKS = 500_000
@@ -49,12 +50,13 @@ class Unfinished(Exception):
 class Follower:
     """The index of one journal that is still written (results.Live)."""
 
-    def __init__(self, plan: Plan, journal: Path, over: Over) -> None:
+    def __init__(self, plan: Plan, journal: Path, over: Over, allowed: Callable[[], object]) -> None:
         self.index = results.no_records(plan)
         self.index.journals[journal] = 0
         self._plan = plan
         self._journal = journal
         self._over = over
+        self._allowed = allowed
         self._file: IO[bytes] | None = None
         self._read = 0
         self._whole = False
@@ -77,6 +79,7 @@ class Follower:
     def end(self) -> None:
         while not self._whole:
             self._follow(None)
+        self._allowed()
 
     def _answered(self, model_id: str, stop: int) -> bool:
         """What is answered stays so; a failure may still become an answer."""
@@ -110,11 +113,15 @@ class Publisher:
         """The first answer is there."""
         self._order(BEGIN)
 
-    def finish(self) -> Published:
-        """What it publishes, now that nothing more will be written. The caller has the journals' locks. Raises
-        Unfinished, and then it writes nothing more."""
+    def over(self) -> None:
+        """Nothing more will be written."""
         self._order(OVER)
         _come_back(self._pid)
+
+    def finish(self) -> Published:
+        """What it publishes, after `over`. The caller has the journals' locks. Raises Unfinished, and then it writes
+        nothing more."""
+        self._order(PUBLISH)
         try:
             with os.fdopen(os.dup(self._told), "rb") as f:
                 told = json.loads(f.read())
@@ -245,12 +252,12 @@ def _publish(folder: Path, run_plan: Plan, chosen: list[Pack], over: Over) -> Pu
     for planned in run_plan.models.values():
         config.key(planned.model.endpoint, planned.endpoint)  # what is written here is to lose them too
     bench.prepare(folder, run_plan, chosen)
-    live = Follower(run_plan, folder / "journal" / f"{shards.MAIN}.jsonl", over)
+    live = Follower(run_plan, folder / "journal" / f"{shards.MAIN}.jsonl", over, partial(over, None))
     return bench.publish(folder, run_plan, chosen, None, live=live)
 
 
 def _is_over(ordered: int, seconds: float | None) -> bool:
-    """Wait for an order, so long at most. Whether it is OVER."""
+    """Wait for the next order, so long at most. Whether it is OVER."""
     ready, _, _ = select.select([ordered], [], [], seconds)
     word = os.read(ordered, 1) if ready else BEGIN
     if not word:

@@ -583,7 +583,7 @@ class Live(Protocol):
         ...
 
     def end(self) -> None:
-        """Returns when nothing more will come."""
+        """Returns when nothing more will come and files may take their places."""
         ...
 
 

@@ -62,6 +62,10 @@ def grows(journal: Path, data: bytes, cuts: list[int]) -> Callable[[float | None
     return over
 
 
+def allowed() -> None:
+    """The journals' locks are held."""
+
+
 @settings(max_examples=30)
 @given(cuts=st.lists(st.integers(0, 60_000), max_size=12))
 def test_in_whatever_pieces_the_journal_comes_the_files_are_the_same(
@@ -74,7 +78,7 @@ def test_in_whatever_pieces_the_journal_comes_the_files_are_the_same(
     shutil.copy(done / "plan.json", folder)
     over = grows(folder / JOURNAL, data, [cut % len(data) for cut in cuts])
     run_plan = plan.load(folder)
-    follower = publisher.Follower(run_plan, folder / JOURNAL, over)
+    follower = publisher.Follower(run_plan, folder / JOURNAL, over, allowed)
     chosen = packs.select("p", done.parents[1] / "tasks")
     bench.publish(folder, run_plan, chosen, None, live=follower)
     assert published(folder) == published(done)
@@ -92,7 +96,7 @@ def test_who_is_answered_first_is_written_first(done: Path, tmp_path: Path) -> N
         looks.append(seconds)
         return grow(seconds)
 
-    follower = publisher.Follower(plan.load(done), tmp_path / "j", over)
+    follower = publisher.Follower(plan.load(done), tmp_path / "j", over, allowed)
     assert follower.choose(["sim-a"]) == "sim-a"
     assert looks == []
     assert follower.choose(["sim-a", "sim-b"]) == "sim-b"
@@ -100,7 +104,7 @@ def test_who_is_answered_first_is_written_first(done: Path, tmp_path: Path) -> N
 
 
 def test_no_file_takes_its_place_before_the_asks_are_over(done: Path, tmp_path: Path) -> None:
-    """Until nothing more will come, an earlier publishing stands, its commit mark too."""
+    """Until nothing more will come and the locks are held, an earlier publishing stands, its commit mark too."""
     folder = tmp_path / done.name
     shutil.copytree(done, folder)
     before = published(folder)
@@ -108,12 +112,15 @@ def test_no_file_takes_its_place_before_the_asks_are_over(done: Path, tmp_path: 
     seen: list[dict[str, bytes]] = []
     grow = grows(folder / JOURNAL, data, [len(data) // 3, len(data)])
 
-    def over(seconds: float | None) -> bool:
+    def look() -> None:
         seen.append({name: text for name, text in published(folder).items() if not name.endswith(".tmp")})
+
+    def over(seconds: float | None) -> bool:
+        look()
         return grow(seconds)
 
     run_plan = plan.load(folder)
-    bench.publish(folder, run_plan, None, None, live=publisher.Follower(run_plan, folder / JOURNAL, over))
+    bench.publish(folder, run_plan, None, None, live=publisher.Follower(run_plan, folder / JOURNAL, over, look))
     assert len(seen) > 2
     assert all(each == before for each in seen)
     assert published(folder) == before
@@ -134,7 +141,7 @@ def test_what_is_answered_is_written_before_the_asks_are_over(tmp_path: Path, mo
         written.append(seconds is None)
         return len(written) > 10 or seconds is None
 
-    follower = publisher.Follower(run_plan, folder / JOURNAL, over)
+    follower = publisher.Follower(run_plan, folder / JOURNAL, over, allowed)
     bench.publish(folder, run_plan, None, None, live=follower)
     assert written == [False, True]
     assert published(folder) == before
