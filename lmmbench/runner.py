@@ -502,8 +502,8 @@ def _watch(lane: Lane, reply: Reply, cut: str) -> None:
     if lane.cut == 1 and cut:
         lane.alarms.append(cut)
     for what in alarms.WATCHED:
-        words = lane.said.setdefault(what, Counter())
         if word := getattr(reply, what):
+            words = lane.said.get(what) or lane.said.setdefault(what, Counter())
             words[word] += 1
             if words[word] == 1 and (text := alarms.changed(what, words)):
                 lane.alarms.append(text)

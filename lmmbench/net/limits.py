@@ -143,8 +143,10 @@ class Gate:
         now = asyncio.get_running_loop().time()
         if self.resume_at > now:
             return self.resume_at - now
+        if not self._buckets:
+            return 0.0
         amounts = [(bucket, tokens if by_tokens else 1) for bucket, by_tokens in self._buckets]
-        wait = max((bucket.wait(amount, now) for bucket, amount in amounts), default=0.0)
+        wait = max(bucket.wait(amount, now) for bucket, amount in amounts)
         if wait == 0:
             for bucket, amount in amounts:
                 bucket.take(amount)
