@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from lmmbench import bench, config, journal, packs, plan, results, runner
 from lmmbench.faults import FAULTS, Fault
 from lmmbench.files import read_parquet
-from lmmbench.journal import Record, Writer
+from lmmbench.journal import Record, Waiting, Writer
 from lmmbench.net.limits import Gate
 from lmmbench.runner import Budget, Lane, Runner
 from lmmbench.types import SCORED, Reply, Request
@@ -105,13 +105,13 @@ class Machine(RuleBasedStateMachine):
         self.log = WeakDisk(self.disk)
         patch = self.patched.enter_context(pytest.MonkeyPatch.context())
         self.patched.enter_context(self.log.recording(patch))
-        real = Writer.append
+        real = Writer._tell
 
-        async def append(writer: Writer, record: Record) -> None:
-            await real(writer, record)
-            self.safe.append(record)
+        def tell(writer: Writer, group: list[Waiting]) -> None:
+            real(writer, group)
+            self.safe += [record for record, _, _ in group]
 
-        patch.setattr(Writer, "append", append)
+        patch.setattr(Writer, "_tell", tell)
 
     def _turn(self) -> None:
         """Let the runner go on until it waits for the model."""

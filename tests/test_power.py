@@ -22,7 +22,7 @@ from rich.console import Console
 
 from lmmbench import bench, config, disk, files, journal, packs, plan, providers, results
 from lmmbench.faults import Fault
-from lmmbench.journal import Record, Writer
+from lmmbench.journal import Record, Waiting, Writer
 from lmmbench.types import SCORED, Reply, Request, Usage
 from tests.kit import providers_yaml, write_pack
 from tests.weak_disk import Crash, Ignored, WeakDisk, emptied
@@ -66,14 +66,15 @@ def ready(home: Path) -> Path:
 def session(home: Path, root: Path, log: WeakDisk, monkeypatch: pytest.MonkeyPatch, faulty: set[str]) -> None:
     """What `lmmbench run` does, or `run --resume` where there is a run, all of it over the weak disk."""
     folder = root / "results" / "r"
-    real = Writer.append
+    real = Writer._tell
 
-    async def append(self: Writer, record: Record) -> None:
-        await real(self, record)
-        log.note(("safe", record))
+    def tell(self: Writer, group: list[Waiting]) -> None:
+        real(self, group)
+        for record, _, _ in group:
+            log.note(("safe", record))
 
     with monkeypatch.context() as patch, log.recording(patch):
-        patch.setattr(Writer, "append", append)
+        patch.setattr(Writer, "_tell", tell)
         patch.setattr(providers, "make", lambda *_: Told(log, faulty))
         patch.setattr(bench, "prepare", lambda *_: None)  # a thread of its own would make each log another
         chosen = packs.select("p", home / "tasks")
@@ -261,6 +262,8 @@ def test_a_power_cut_breaks_no_promise(
     every published file is old or new, run.json vouches for what is there, and the run can be finished."""
     home = ready(tmp_path)
     log = traced(home, monkeypatch)
+    promised = Counter(data["t"] for what, data in list(log.crashes())[-1].notes if what == "safe")
+    assert min(promised["intent"], promised["done"], promised["fail"]) > 0, "promises that nobody looks at"
     tally = Tally()
     look(log, home, monkeypatch, tally, every=every, republish=republish)
     print(f"\npower cuts: {tally}")
@@ -353,15 +356,15 @@ def test_an_ask_before_its_intent_is_caught(tmp_path: Path, monkeypatch: pytest.
     """A writer that promises before the record is on the disk lets an ask out that no journal knows."""
     home = ready(tmp_path)
     tally = Tally()
-    real = Writer.append
+    real = Writer.put
 
-    async def append(self: Writer, record: Record) -> None:
-        task = asyncio.ensure_future(real(self, record))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def put(self: Writer, record: Record) -> asyncio.Future[None]:
+        real(self, record)
+        promised: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        promised.set_result(None)
+        return promised
 
-    tasks: set[asyncio.Future[None]] = set()
-    monkeypatch.setattr(Writer, "append", append)
+    monkeypatch.setattr(Writer, "put", put)
     log = WeakDisk(home / "disk")
     with contextlib.suppress(Exception):
         session(home, home / "disk", log, monkeypatch, set())
