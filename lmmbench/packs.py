@@ -319,6 +319,10 @@ def _checked(card: Card, path: Path, number: int, text: str) -> Item:
         raise UsageError(f"{where}the line is not in Unicode NFC; normalise the file to NFC")
     item = decode_line(Item, text, path, number)
     check_id(item.id, "item", where)
+    shown = [*item.fields.values(), *item.options, *item.targets]
+    # parts of a line in NFC are in NFC, but for what it writes as \uXXXX
+    if "\\u" in text and not all(unicodedata.is_normalized("NFC", part) for part in shown):
+        raise UsageError(f"{where}item {item.id!r} is not in Unicode NFC; normalise its texts to NFC")
     _check_answerable(item, where)
     _check_slots(card, item, where)
     _check_scorer(card, item, where)
@@ -327,9 +331,6 @@ def _checked(card: Card, path: Path, number: int, text: str) -> Item:
 
 def _check_answerable(item: Item, where: str) -> None:
     """What could be asked and not be graded is refused here, before anything is spent."""
-    shown = [*item.fields.values(), *item.options, *item.targets]
-    if not all(unicodedata.is_normalized("NFC", text) for text in shown):
-        raise UsageError(f"{where}item {item.id!r} is not in Unicode NFC; normalise its texts to NFC")
     if not item.targets:
         raise UsageError(f"{where}item {item.id!r} has no target; add the right answer")
     if len(item.options) > len(LETTERS):

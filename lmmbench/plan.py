@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -82,7 +82,7 @@ class Plan:
 
 def plan_sha(plan: Plan) -> str:
     """Covers all but the run's id and date, how it is carried out, what it was allowed, and what others would have cost."""
-    data = asdict(plan)
+    data = _data(plan)
     for key in ("run_id", "created_at", "plan_sha", "options"):
         del data[key]
     for planned in data["models"].values():
@@ -106,8 +106,6 @@ def make(
     options: dict[str, Any],
     stream: bool = False,
 ) -> Plan:
-    from dataclasses import replace
-
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan = Plan(run_id, created, __version__, models, chosen, repeats, seed, option_order, stream, options=options)
     return replace(plan, plan_sha=plan_sha(plan))
@@ -118,7 +116,13 @@ def save(plan: Plan, folder: Path) -> None:
 
 
 def _text(plan: Plan) -> bytes:
-    return json.dumps(asdict(plan), ensure_ascii=False, indent=1).encode() + b"\n"
+    return json.dumps(_data(plan), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _data(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON's types. asdict would copy the name of each item by itself."""
+    packs = {name: asdict(replace(pack, items=())) | {"items": pack.items} for name, pack in plan.packs.items()}
+    return asdict(replace(plan, packs={})) | {"packs": packs}
 
 
 def join(plan: Plan, folder: Path) -> Plan:

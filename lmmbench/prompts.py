@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 LETTERS = "ABCDEFGHIJ"
 _SLOT = re.compile(r"\{\{([a-z_]+)\}\}")
@@ -26,9 +27,10 @@ def lettered(options: Sequence[str], order: Sequence[int]) -> str:
     return "\n".join(f"{LETTERS[p]}. {options[number - 1]}" for p, number in enumerate(order))
 
 
-def slots(template: str) -> set[str]:
+@lru_cache(maxsize=256)
+def slots(template: str) -> frozenset[str]:
     """Names of the template's `{{slots}}`."""
-    return set(_SLOT.findall(template))
+    return frozenset(_SLOT.findall(template))
 
 
 def render(template: str, fields: Mapping[str, str]) -> str:

@@ -106,6 +106,17 @@ def test_a_bad_item_is_refused_with_file_and_line(tmp_path: Path, line: dict[str
     assert said.startswith(str(tmp_path / "mini" / sentence))
 
 
+@pytest.mark.parametrize("where", ["fields", "options", "targets"])
+def test_what_is_written_as_escapes_is_in_nfc_too(tmp_path: Path, where: str) -> None:
+    """A line of ASCII may hold Hangul in pieces; whole Hangul may be written so."""
+    texts = {"fields": {"question": "제주"}, "options": ["제주", "말"], "targets": ["1", "제주"]}[where]
+    folder = write_pack(tmp_path / "mini", [item("q1") | {where: texts}])
+    edited(folder, lambda lines: lines.insert(0, lines.pop(0).replace("제주", r"\uc81c\uc8fc")))
+    assert packs.load(folder).items
+    edited(folder, lambda lines: lines.insert(0, lines.pop(0).replace(r"\uc81c", r"\u110c\u1166")))
+    assert refused(folder).endswith("items.jsonl:1: item 'q1' is not in Unicode NFC; normalise its texts to NFC")
+
+
 def test_a_broken_line_is_refused_with_file_and_line(tmp_path: Path) -> None:
     """JSON that was cut, or is no object, is named by its line, blank lines counted."""
     folder = write_pack(tmp_path / "mini", 3)
