@@ -80,6 +80,8 @@ class Follower:
         while not self._whole:
             self._follow(None)
         self._allowed()
+        if self._journal.stat().st_size != self._read:
+            raise RuntimeError("somebody wrote to the journal before its locks were held")
 
     def _answered(self, model_id: str, stop: int) -> bool:
         """What is answered stays so; a failure may still become an answer."""

@@ -33,10 +33,10 @@ ITEM_BUDGET_S = 900.0
 LONGEST_BACKOFF_S = 60.0
 DRAIN_S = 5.0
 """How long asks on the wire may still take once a run is told to stop."""
-AHEAD = 20_000_000
+AHEAD = 32_000_000
 """Bytes of questions, roughly, that are read while answers are awaited, those of all models together."""
 QUESTION = 2_000
-"""Bytes that a question takes beside its text and its files, roughly."""
+"""Bytes that a question takes beside its text, twice and two bytes a character, and its files, roughly."""
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class Runner:
         await self._mark_end()
 
     def stop(self, reason: str) -> None:
-        """Send nothing more; asks on the wire get a few seconds. A second call does not wait for them."""
+        """Begin nothing more; asks that have their slots get a few seconds. A second call does not wait for them."""
         if self._stop.is_set():
             self._abort.set()
         self.stop_reason = self.stop_reason or reason
@@ -168,7 +168,9 @@ class Runner:
     def fail(self, error: BaseException) -> None:
         """Stop because of an error that nobody foresaw, or of a disk that refuses; `run` raises it."""
         self._error = self._error or error
-        self.stop("disk" if isinstance(error, JournalError) else "internal")
+        refused = isinstance(error, JournalError)
+        if refused or not self._stop.is_set():  # a second error is no second Ctrl-C
+            self.stop("disk" if refused else "internal")
 
     async def _ask_everything(self) -> None:
         for lane in self.lanes:
@@ -247,7 +249,7 @@ class Runner:
         held = 0
         for request in lane.pending:
             lane.ahead.append(request)
-            held += QUESTION + len(request.user) + sum(len(media.data) for media in request.media)
+            held += QUESTION + 4 * len(request.system + request.user) + sum(len(media.data) for media in request.media)
             if held >= AHEAD / len(self.lanes) or lane.stopped or self._stop.is_set():
                 return
             if len(lane.ahead) % 8 == 0:

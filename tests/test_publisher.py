@@ -109,20 +109,38 @@ def test_no_file_takes_its_place_before_the_asks_are_over(done: Path, tmp_path: 
     shutil.copytree(done, folder)
     before = published(folder)
     data = (folder / JOURNAL).read_bytes()
-    seen: list[dict[str, bytes]] = []
+    seen: list[tuple[str, dict[str, bytes]]] = []
     grow = grows(folder / JOURNAL, data, [len(data) // 3, len(data)])
 
-    def look() -> None:
-        seen.append({name: text for name, text in published(folder).items() if not name.endswith(".tmp")})
+    def look(who: str) -> None:
+        seen.append((who, {name: text for name, text in published(folder).items() if not name.endswith(".tmp")}))
 
     def over(seconds: float | None) -> bool:
-        look()
+        look("over")
         return grow(seconds)
 
     run_plan = plan.load(folder)
-    bench.publish(folder, run_plan, None, None, live=publisher.Follower(run_plan, folder / JOURNAL, over, look))
-    assert len(seen) > 2
-    assert all(each == before for each in seen)
+    follower = publisher.Follower(run_plan, folder / JOURNAL, over, lambda: look("allowed"))
+    bench.publish(folder, run_plan, None, None, live=follower)
+    assert [who for who, _ in seen[-2:]] == ["over", "allowed"]
+    assert len(seen) > 3
+    assert all(each == before for _, each in seen)
+    assert published(folder) == before
+
+
+def test_a_journal_that_grew_before_its_locks_were_held_is_not_published(done: Path, tmp_path: Path) -> None:
+    """Between the end of the asks and the locks another process may write and go; whoever holds the locks reads it anew."""
+    folder = tmp_path / done.name
+    shutil.copytree(done, folder)
+    before, data = published(folder), (folder / JOURNAL).read_bytes()
+
+    def allowed() -> None:
+        (folder / JOURNAL).write_bytes(data + data.splitlines(keepends=True)[-1])
+
+    run_plan = plan.load(folder)
+    follower = publisher.Follower(run_plan, folder / JOURNAL, grows(folder / JOURNAL, data, [9]), allowed)
+    with pytest.raises(RuntimeError, match="somebody wrote"):
+        bench.publish(folder, run_plan, None, None, live=follower)
     assert published(folder) == before
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import gzip
+import html
 import importlib.util
 import json
 import os
 import pickle
-import random
 import signal
 import socket
 import subprocess
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -101,14 +102,13 @@ def test_every_sink_takes_keys_out_by_their_value(
     assert not leaks(Leaky.key, found)
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=8, max_size=24), st.lists(st.binary(max_size=6)), st.randoms())
-def test_a_key_is_looked_for_by_what_is_always_written_alike(
-    key: str, between: list[bytes], rng: random.Random
-) -> None:
+@given(st.text("aZ0-_/=.é가", min_size=8, max_size=24), st.binary(max_size=6))
+def test_a_key_is_looked_for_by_what_is_always_written_alike(key: str, between: bytes) -> None:
     """Looking for its letters and digits first finds the same as looking for all its forms at once."""
-    forms = [key.encode(), key.replace("-", "%2D").encode(), json.dumps(key).encode(), b"".join(b"\\u%04x" % ord(c) for c in key), key[:-1].encode()]  # fmt: skip
-    body = b"".join(piece + rng.choice(forms) for piece in between)
-    assert secret.hide(key, body) == secret.written(key).sub(b"[key]", body)
+    escaped = "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in key)
+    for form in (key, quote(key), escaped, html.escape(key), json.dumps(key), key[:-1]):
+        body = between + form.encode() + between
+        assert secret.hide(key, body) == secret.written(key).sub(b"[key]", body)
 
 
 def test_a_process_without_keys_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
