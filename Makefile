@@ -43,8 +43,9 @@ check: $(VENV)/.dev ## lint, types, packs, tests, audit
 prove: $(VENV)/.dev ## slow proofs: power cuts, full disks, 200 kill -9, a state machine; simulations of the labels and the gate
 	$(BIN)/python -m pytest -m prove -s
 
-perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; the HTTP client table; scoring; growth; a large report
+perf: $(VENV)/.dev ## speed, as ratios to a raw HTTP loop in the same run; HTTP clients; a slow vendor; scoring; growth; a large report
 	$(BIN)/python -m benchmarks.perf
+	$(BIN)/python -m benchmarks.vendors
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.labels
