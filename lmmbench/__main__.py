@@ -15,6 +15,8 @@ def main() -> None:
         return
     # Arrow's own pool keeps 50 MB for the next time
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # numpy's own threads spin while they wait: a quarter of a short run's CPU; what is worth threads has them (stats.py)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lmmbench.cli import run_cli
 
     sys.exit(run_cli())
