@@ -39,7 +39,7 @@ from lmmbench.scorers import Grade, scorer
 from lmmbench.types import AskKey, Item, Provenance, Usage
 
 SCHEMA_VERSION = 1
-BATCH = 512
+BATCH = 1024
 """Items, records and rows that are in memory at once while a file is written."""
 
 _TEXT = [
@@ -188,9 +188,9 @@ def planned_packs(plan: Plan, tasks: packs.Folders | None) -> list[packs.Pack]:
     return chosen
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     rows = iter(rows)
-    while batch := list(islice(rows, BATCH)):
+    while batch := list(islice(rows, size)):
         yield batch
 
 
@@ -216,7 +216,7 @@ def _read_items(path: Path) -> Iterator[Item]:
 
 def publish_items(folder: Path, plan: Plan, chosen: Sequence[packs.Pack]) -> None:
     """Write items.parquet: each question as rendered with its options as written, and all that scoring needs."""
-    columns = map(_item_columns, _batches(Asked(folder, plan, chosen)))
+    columns = map(_item_columns, _batches(Asked(folder, plan, chosen), BATCH))
     remove_synced(folder / "run.json")  # it never vouches for files of another publishing
     with replacing(folder / "items.parquet") as f:
         write_columns(f, item_schema(), columns, {"schema_version": SCHEMA_VERSION})
@@ -634,7 +634,8 @@ def _columns_of(
 ) -> Iterator[Columns]:
     """A model's rows in batches of columns; counts them by status, and those that are scored."""
     first = 0
-    for batch in _batches((pack, item, trial) for pack, item in asked for trial in range(plan.repeats)):
+    size = max(1, BATCH // 2) if live else BATCH  # what is left to grade when the last answer comes
+    for batch in _batches(((pack, item, trial) for pack, item in asked for trial in range(plan.repeats)), size):
         if live:
             live.settle(model_id, first + len(batch))
         columns = _columns(plan, batch, found, model_id, first, files)
