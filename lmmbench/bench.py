@@ -637,7 +637,7 @@ def publish(
     sha = git_sha()
     if not (folder / "items.parquet").is_file():
         results.publish_items(folder, run_plan, chosen or results.planned_packs(run_plan, tasks))
-    questions = rows.questions(folder)  # while answers may still be awaited
+    questions = rows.questions(folder) if live else None  # while answers are awaited
     counts, scored = results.publish_models(folder, run_plan, results.Asked(folder, run_plan), found, live)
     found.forget()
     cells = matrix.publish(folder, questions)
