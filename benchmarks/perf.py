@@ -145,7 +145,7 @@ def spend(*arguments: str, timed: bool = False) -> tuple[Spent, int]:
     with tempfile.TemporaryFile() as out:
         began_ns, began = time.time_ns(), time.perf_counter()
         child = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment(), stdout=out, stderr=out)
-        with _memory(child.pid, unless=timed) as held:
+        with _memory(child.pid, wanted=not timed) as held:
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         wall, waited = time.perf_counter() - began, _waited_s(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
@@ -158,8 +158,8 @@ def spend(*arguments: str, timed: bool = False) -> tuple[Spent, int]:
 
 
 @contextmanager
-def _memory(pid: int, *, unless: bool) -> Iterator[list[float]]:
-    """MB that a process and its children hold, again and again, unless that would be in the way; of shared pages each has its share (proc_pid_smaps(5): Pss)."""
+def _memory(pid: int, *, wanted: bool) -> Iterator[list[float]]:
+    """MB that a process and its children hold, again and again where that is wanted; of shared pages each has its share (proc_pid_smaps(5): Pss)."""
     held: list[float] = []
     over = threading.Event()
 
@@ -172,13 +172,13 @@ def _memory(pid: int, *, unless: bool) -> Iterator[list[float]]:
                 continue
 
     thread = threading.Thread(target=look)
-    if not unless:
+    if wanted:
         thread.start()
     try:
         yield held
     finally:
         over.set()
-        if not unless:
+        if wanted:
             thread.join()
 
 

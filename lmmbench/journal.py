@@ -37,7 +37,7 @@ SCHEMA = 1
 """Stands in start marks; journals without it are of schema 1."""
 GATHER = 3
 """Turns of the loop in which records gather before they are written: those of other asks that are about to come share
-the sync. Where nothing else is to be done a turn takes some 10 microseconds."""
+the sync. Where nothing else is to be done a turn takes 2 microseconds."""
 RECORDS = ("intent", "done", "fail", "mark")
 QUICK_SYNC_S = 0.01
 """Syncs that take longer than this on average are made in a thread."""

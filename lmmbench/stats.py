@@ -152,16 +152,10 @@ def _means(
     drawn = _resamples(clusters, seed, starts)
     # of one column adding up what was drawn takes less than counting it
     if sums.shape[1] == 1 and clusters <= _AT_ONCE // 2:
-        return [_added(sums, places) / _added(sizes, places)[:, owner] for places in drawn]
+        total, size = sums.ravel(), sizes.ravel()
+        return [(total[places].sum(axis=1) / size[places].sum(axis=1))[:, None] for places in drawn]
     counted = map(_counts, drawn)
     return [(counts @ sums) / (counts @ sizes)[:, owner] for counts in counted]
-
-
-def _added(table: Floats, places: Integers) -> Floats:
-    """The sum of what stands at these places, (some, clusters), in each column of a table, (clusters, k): (some, k)."""
-    import numpy as np
-
-    return np.stack([column[places].sum(axis=1) for column in np.ascontiguousarray(table.T)], axis=1)
 
 
 _SPANS = 4

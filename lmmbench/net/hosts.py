@@ -7,18 +7,17 @@ import ipaddress
 
 def is_address(host: str) -> bool:
     """Whether it is an address (IPv4 or IPv6), not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return _address(host) is not None
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
